@@ -1,0 +1,79 @@
+# Every target with a `##` is listed by `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+LAB := $(BIN)/python -m lab
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e \
+        lab-up lab-down lab-status lab-env lab-images image demo demo-down
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.ready ## make the Python environment in .venv
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	@echo "Installing the Python packages into $(VENV) ..."
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[operator,app,lab,dev,e2e]'
+	@touch $@
+
+lint: venv ## ruff, mypy, yamllint and shellcheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/fiboperator app/fibapp worker/fibworker lab demo
+	$(BIN)/yamllint --strict .
+	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
+
+format: venv ## let ruff format and mend the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint test-unit ## everything: lint, unit, services, cluster and end-to-end tests, with one lab for all of them
+	$(LAB) run -- $(MAKE) test-services test-cluster test-e2e
+
+test-unit: venv ## pure code only: a few seconds
+	$(PYTEST) tests/unit
+
+test-services: venv ## API, relay and workers on a real RabbitMQ and PostgreSQL
+	$(LAB) run -- $(PYTEST) tests/services
+
+test-cluster: venv ## the operator against a real API server
+	$(LAB) run -- $(PYTEST) tests/cluster
+
+test-e2e: venv ## everything as pods, through the Ingress
+	$(LAB) run -- $(PYTEST) tests/e2e
+
+lab-up: venv ## a real Kubernetes on this machine, from packages (the first time builds it: about 10 minutes)
+	$(LAB) up
+
+lab-down: venv ## stop the lab and leave nothing behind
+	$(LAB) down
+
+lab-status: venv ## what runs in the lab
+	$(LAB) status
+
+lab-env: venv ## the exports for kubectl: eval "$$(make -s lab-env)"
+	@$(LAB) env
+
+lab-images: venv ## rebuild the project's images and load them into the running lab
+	$(LAB) images
+
+image: ## build both images with docker
+	docker build --target operator --tag fibpipeline/operator:0.1.0 .
+	docker build --target app --tag fibpipeline/app:0.1.0 .
+
+manifests: venv ## render deploy/install.yaml (needs kubectl)
+	kubectl kustomize deploy/base > deploy/install.yaml
+
+constraints: venv ## pin the versions that are installed now
+	( sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable ) > constraints.new && mv constraints.new constraints.txt
+
+demo: venv ## from nothing to a Ready pipeline (CLUSTER=lab|kind|current)
+	$(BIN)/python -m demo up
+
+demo-down: venv ## undo the demo
+	$(BIN)/python -m demo down

@@ -1,0 +1,1 @@
+"""`make demo`: from nothing to a Ready pipeline in a cluster, told step by step."""

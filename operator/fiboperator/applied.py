@@ -1,0 +1,62 @@
+"""Whether a live object already is what we want: so that an unchanged pipeline costs no request."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubernetes.utils.quantity import parse_quantity
+
+from . import names
+from .resources.objects import Object
+from .resources.pods import digest
+
+
+def stamped(desired: Object) -> Object:
+    """The object with a fingerprint of itself as annotation: it shows later that a field was dropped from what we want."""
+    metadata = desired["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.APPLIED: digest(desired)}
+    return {**desired, "metadata": {**metadata, "annotations": annotations}}
+
+
+def is_applied(desired: Object, live: Object | None) -> bool:
+    """Whether `live` carries every field of the stamped `desired`. Fields that are not ours do not count."""
+    return live is not None and stands_in(desired, live)
+
+
+def stands_in(desired: Any, live: Any) -> bool:
+    """Whether every value of `desired` stands in `live`.
+
+    Lists of named things are matched by name, as server-side apply merges them; other lists must agree in length and order.
+    Quantities are equal when their amounts are: the API server rewrites `1000m` as `1`.
+    """
+    if isinstance(desired, Mapping):
+        if live is None:
+            return not desired
+        return isinstance(live, Mapping) and all(stands_in(value, live.get(key)) for key, value in desired.items())
+    if isinstance(desired, Sequence) and not isinstance(desired, str):
+        if live is None:
+            return not desired
+        return isinstance(live, Sequence) and _list_stands_in(desired, live)
+    return bool(desired == live) or _same_quantity(desired, live)
+
+
+def _list_stands_in(desired: Sequence[Any], live: Sequence[Any]) -> bool:
+    by_name = _by_name(live)
+    if by_name is not None and _by_name(desired) is not None:
+        return all(stands_in(item, by_name.get(item["name"])) for item in desired)
+    return len(desired) == len(live) and all(stands_in(want, have) for want, have in zip(desired, live, strict=True))
+
+
+def _by_name(items: Sequence[Any]) -> dict[str, Any] | None:
+    if not all(isinstance(item, Mapping) and "name" in item for item in items):
+        return None
+    named = {item["name"]: item for item in items}
+    return named if len(named) == len(items) else None
+
+
+def _same_quantity(left: Any, right: Any) -> bool:
+    if not isinstance(left, str | int) or not isinstance(right, str | int) or isinstance(left, bool) or isinstance(right, bool):
+        return False
+    try:
+        return bool(parse_quantity(left) == parse_quantity(right))
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""The live children of every pipeline as the watches show them, kept compactly: 22,000 of them fit in some tens of MiB."""
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from . import names
+from .resources.objects import Object
+
+PipelineKey = tuple[str, str]  # namespace, name of the FibPipeline
+ChildKey = tuple[str, str]  # kind, name
+Identity = tuple[str, str]  # namespace, name
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    uid: str
+    version: int
+    data: bytes
+
+
+class Children:
+    """Live objects by pipeline; the newest resource version of each wins."""
+
+    def __init__(self) -> None:
+        self._by_pipeline: dict[PipelineKey, dict[ChildKey, _Packed]] = {}
+
+    def put(self, live: Object) -> PipelineKey | None:
+        """Take in an object; returns the key of its pipeline when that is news."""
+        pipeline = _pipeline_key(live)
+        if pipeline is None:
+            return None
+        metadata = live["metadata"]
+        key, version = (live["kind"], metadata["name"]), int(metadata["resourceVersion"])
+        known = self._by_pipeline.setdefault(pipeline, {})
+        old = known.get(key)
+        if old is not None and old.version >= version:
+            return None
+        known[key] = _Packed(metadata["uid"], version, zlib.compress(json.dumps(compact(live)).encode(), 1))
+        return pipeline
+
+    def drop(self, gone: Object) -> PipelineKey | None:
+        """Forget an object that was deleted; a newer one of the same name stays. Returns the key of its pipeline when that is news."""
+        pipeline = _pipeline_key(gone)
+        if pipeline is None:
+            return None
+        key = (gone["kind"], gone["metadata"]["name"])
+        known = self._by_pipeline.get(pipeline, {})
+        if key not in known or known[key].uid != gone["metadata"]["uid"]:
+            return None
+        self._remove(pipeline, key)
+        return pipeline
+
+    def retain(self, kind: str, present: set[Identity]) -> set[PipelineKey]:
+        """After a complete list of one kind: what is not in it is gone. Returns the pipelines that lost something."""
+        vanished = [
+            (pipeline, key)
+            for pipeline, known in self._by_pipeline.items()
+            for key in known
+            if key[0] == kind and (pipeline[0], key[1]) not in present
+        ]
+        for pipeline, key in vanished:
+            self._remove(pipeline, key)
+        return {pipeline for pipeline, _ in vanished}
+
+    def of(self, pipeline: PipelineKey) -> dict[ChildKey, Object]:
+        """The live objects of a pipeline."""
+        return {key: json.loads(zlib.decompress(packed.data)) for key, packed in self._by_pipeline.get(pipeline, {}).items()}
+
+    def _remove(self, pipeline: PipelineKey, key: ChildKey) -> None:
+        known = self._by_pipeline[pipeline]
+        del known[key]
+        if not known:
+            del self._by_pipeline[pipeline]
+
+
+def compact(live: Object) -> Object:
+    """The object without what no pass looks at; of pods only what tells their health."""
+    metadata = {key: value for key, value in live["metadata"].items() if key not in ("managedFields", "generateName", "selfLink")}
+    if live["kind"] != "Pod":
+        return {**live, "metadata": metadata}
+    status = live.get("status", {})
+    kept = ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses", "startTime")
+    return {
+        "apiVersion": live["apiVersion"],
+        "kind": "Pod",
+        "metadata": {key: metadata[key] for key in ("name", "namespace", "uid", "labels", "deletionTimestamp") if key in metadata},
+        "spec": {"nodeName": live.get("spec", {}).get("nodeName", "")},
+        "status": {key: status[key] for key in kept if key in status},
+    }
+
+
+def _pipeline_key(live: dict[str, Any]) -> PipelineKey | None:
+    name = names.pipeline_of(live)
+    return None if name is None else (live["metadata"]["namespace"], name)

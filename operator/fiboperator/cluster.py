@@ -1,0 +1,327 @@
+"""The only module that talks to the API server."""
+
+import asyncio
+import datetime
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any, Final, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.dynamic import DynamicClient
+from kubernetes.aio.dynamic.resource import Resource
+
+from . import names
+from .resources.objects import Object
+
+REQUEST_TIMEOUT_SECONDS: Final = 30
+LIST_PAGE: Final = 500
+WATCH_SECONDS: Final = 590
+# The API server sends a bookmark each minute: a stream that is silent for longer is dead.
+WATCH_SILENCE_SECONDS: Final = 70
+CONCURRENT_REQUESTS: Final = 32
+FAILURES: Final = (client.ApiException, aiohttp.ClientError, OSError, TimeoutError)
+
+# kind -> (apiVersion, plural). The kinds of children that the operator applies.
+APPLIED_KINDS: Final[dict[str, tuple[str, str]]] = {
+    "Secret": ("v1", "secrets"),
+    "ConfigMap": ("v1", "configmaps"),
+    "ServiceAccount": ("v1", "serviceaccounts"),
+    "Service": ("v1", "services"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "Deployment": ("apps/v1", "deployments"),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
+    "Ingress": ("networking.k8s.io/v1", "ingresses"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
+    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
+}
+# Kinds that it only looks at.
+OBSERVED_KINDS: Final[dict[str, tuple[str, str]]] = {
+    "Pod": ("v1", "pods"),
+    "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
+}
+WATCHED_KINDS: Final = {**APPLIED_KINDS, **OBSERVED_KINDS}
+_ALL_KINDS: Final = {
+    **WATCHED_KINDS,
+    names.KIND: (names.API_VERSION, names.PLURAL),
+    "Event": ("events.k8s.io/v1", "events"),
+}
+
+
+class ApiError(Exception):
+    """The API server refused a request, or could not be reached.
+
+    `status` is the HTTP status, 0 when there was no answer; `permanent` says that the same request will be refused again.
+    """
+
+    def __init__(self, action: str, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{action}: {message or reason}")
+        self.status = status
+        self.reason = reason
+
+    @property
+    def permanent(self) -> bool:
+        return self.status in (400, 403, 404, 405, 415, 422)
+
+
+class Taken(Exception):
+    """The name of a child to be created is in use by a foreign object, which was left as it was."""
+
+
+class Gone(Exception):
+    """The watch is too far behind: list again."""
+
+
+class Cluster:
+    """The API server, through one shared client."""
+
+    def __init__(self, api: client.ApiClient, namespace: str | None) -> None:
+        self._api = api
+        self._namespace = namespace  # None: all namespaces
+        self._client = DynamicClient(api)
+        self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        self.writes: dict[str, int] = {}
+
+    @classmethod
+    async def connect(cls, namespace: str | None) -> Self:
+        """Log in as the pod's ServiceAccount, or by the kubeconfig outside a cluster."""
+        configuration = client.Configuration()
+        configuration.connection_pool_maxsize = 2 * CONCURRENT_REQUESTS
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)
+        return cls(client.ApiClient(configuration), namespace)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def list_secrets(self, namespace: str, pipeline: str) -> list[Object]:
+        """The Secrets of a pipeline as they are now, not as a watch showed them."""
+        page = await self._request(
+            "get",
+            f"list the Secrets of {pipeline}",
+            self._resource("Secret").path(namespace=namespace),
+            label_selector=f"{names.CHILD_SELECTOR},{names.INSTANCE_LABEL}={pipeline}",
+        )
+        return [{"apiVersion": "v1", "kind": "Secret", **item} for item in page.get("items") or []]
+
+    async def read(self, kind: str, namespace: str, name: str) -> Object | None:
+        """An object as it is now; None when it does not exist."""
+        try:
+            return await self._request("get", f"read {kind} {name}", self._resource(kind).path(name, namespace))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def create(self, body: Object) -> Object:
+        """Apply an object that should not exist yet. Returns it as it is then; raises Taken when a foreign one has the name.
+
+        Server-side apply has no create-only form. But without force it overwrites nothing, an object made by it has one field
+        manager only, and applying nothing takes back whatever was added to a foreign one.
+        """
+        try:
+            made = await self.apply(body, force=False)
+        except ApiError as error:
+            if error.status == 409:
+                raise Taken(str(error)) from error
+            raise
+        others = {entry["manager"] for entry in made["metadata"].get("managedFields", [])} - {names.MANAGER}
+        if others:
+            identity = {key: made["metadata"][key] for key in ("name", "namespace", "uid")}
+            await self.apply({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": identity})
+            raise Taken(f"it is managed by {', '.join(sorted(others))}")
+        return made
+
+    async def apply(self, body: Object, *, force: bool = True) -> Object:
+        """Server-side apply of everything that we own in an object. Returns the object as it is then."""
+        kind, metadata = body["kind"], body["metadata"]
+        return await self._write(
+            "patch",
+            f"apply {kind} {metadata['name']}",
+            kind,
+            self._resource(kind).path(metadata["name"], metadata["namespace"]),
+            body=body,
+            content_type="application/apply-patch+yaml",
+            field_manager=names.MANAGER,
+            force_conflicts=force,
+            query_params=[("fieldValidation", "Strict")],
+        )
+
+    async def apply_status(self, pipeline: Object, status: Object) -> Object:
+        """Write the status of exactly this FibPipeline: of a successor under the same name it is refused."""
+        metadata = pipeline["metadata"]
+        identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+        return await self._write(
+            "patch",
+            f"write the status of FibPipeline {metadata['name']}",
+            names.KIND,
+            self._resource(names.KIND).path(metadata["name"], metadata["namespace"]) + "/status",
+            body={"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status},
+            content_type="application/apply-patch+yaml",
+            field_manager=names.MANAGER,
+            force_conflicts=True,
+        )
+
+    async def scale(self, deployment: Object, replicas: int) -> None:
+        """Set a Deployment's replicas without ever owning the field."""
+        metadata = deployment["metadata"]
+        await self._write(
+            "patch",
+            f"scale Deployment {metadata['name']} to {replicas}",
+            "Scale",
+            self._resource("Deployment").path(metadata["name"], metadata["namespace"]) + "/scale",
+            body={"spec": {"replicas": replicas}},
+            content_type="application/merge-patch+json",
+        )
+
+    async def delete(self, live: Object) -> None:
+        """Delete exactly this object: one of the same name with another uid stays."""
+        kind, metadata = live["kind"], live["metadata"]
+        try:
+            await self._write(
+                "delete",
+                f"delete {kind} {metadata['name']}",
+                kind,
+                self._resource(kind).path(metadata["name"], metadata["namespace"]),
+                body={"preconditions": {"uid": metadata["uid"]}, "propagationPolicy": "Background"},
+            )
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def post_event(self, pipeline: Object, kind: str, reason: str, message: str) -> None:
+        """An Event about a FibPipeline; `kind` is Normal or Warning."""
+        metadata = pipeline["metadata"]
+        await self._write(
+            "post",
+            f"post an event about FibPipeline {metadata['name']}",
+            "Event",
+            self._resource("Event").path(namespace=metadata["namespace"]),
+            body={
+                "apiVersion": "events.k8s.io/v1",
+                "kind": "Event",
+                "metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}", "namespace": metadata["namespace"]},
+                "eventTime": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                "reportingController": f"{names.GROUP}/operator",
+                "reportingInstance": names.MANAGER,
+                "action": "Reconcile",
+                "type": kind,
+                "reason": reason,
+                "note": message[:1024],
+                "regarding": {
+                    "apiVersion": names.API_VERSION,
+                    "kind": names.KIND,
+                    "name": metadata["name"],
+                    "namespace": metadata["namespace"],
+                    "uid": metadata["uid"],
+                },
+            },
+        )
+
+    async def list_children(self, kind: str) -> AsyncIterator[tuple[list[Object], str]]:
+        """Yield all children of one kind page by page, each page with the resource version to watch from."""
+        token: str | None = None
+        while True:
+            page = await self._request(
+                "get",
+                f"list {kind}",
+                self._resource(kind).path(namespace=self._namespace),
+                label_selector=names.CHILD_SELECTOR,
+                limit=LIST_PAGE,
+                _continue=token,
+            )
+            api_version = WATCHED_KINDS[kind][0]
+            yield (
+                [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or []],
+                page["metadata"]["resourceVersion"],
+            )
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+
+    async def watch_children(self, kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:
+        """Yield (ADDED | MODIFIED | DELETED | BOOKMARK, object) from `version` on, until the server ends the stream.
+
+        Raises Gone when the version is too old, ApiError when the stream is refused or falls silent.
+        """
+        action = f"watch {kind}"
+        try:
+            response = await self._client.request(
+                "get",
+                self._resource(kind).path(namespace=self._namespace),
+                serialize=False,
+                label_selector=names.CHILD_SELECTOR,
+                resource_version=version,
+                timeout_seconds=WATCH_SECONDS,
+                watch="true",
+                query_params=[("allowWatchBookmarks", "true")],
+                _request_timeout=(WATCH_SECONDS + 30, REQUEST_TIMEOUT_SECONDS),
+            )
+            async for line in _lines(response):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    if status.get("code") == 410:
+                        raise Gone
+                    raise ApiError(action, status.get("code", 0), status.get("reason", ""), status.get("message", ""))
+                yield event["type"], event["object"]
+        except FAILURES as error:
+            raise _api_error(action, error) from error
+
+    def _resource(self, kind: str) -> Resource:
+        api_version, plural = _ALL_KINDS[kind]
+        group, _, version = api_version.rpartition("/")
+        return Resource(
+            prefix="apis" if group else "api",
+            group=group,
+            api_version=version,
+            kind=kind,
+            namespaced=True,
+            name=plural,
+            client=self._client,
+        )
+
+    async def _write(self, method: str, action: str, kind: str, path: str, **options: Any) -> Object:
+        self.writes[kind] = self.writes.get(kind, 0) + 1
+        return await self._request(method, action, path, **options)
+
+    async def _request(self, method: str, action: str, path: str, **options: Any) -> Object:
+        try:
+            async with self._slots:
+                response = await self._client.request(
+                    method,
+                    path,
+                    serialize=False,
+                    _request_timeout=REQUEST_TIMEOUT_SECONDS,
+                    header_params={},
+                    **{"query_params": [], **options},
+                )
+                return dict(await response.json())
+        except FAILURES as error:
+            raise _api_error(action, error) from error
+
+
+async def _lines(response: Any) -> AsyncIterator[bytes]:
+    # Not `readline`: aiohttp refuses a line over 64 KiB, and an object may be larger.
+    pending = b""
+    while True:
+        chunk = await asyncio.wait_for(response.content.readany(), WATCH_SILENCE_SECONDS)
+        if not chunk:
+            return
+        *complete, pending = (pending + chunk).split(b"\n")
+        for line in complete:
+            yield line
+
+
+def _api_error(action: str, error: Exception) -> ApiError:
+    status = getattr(error, "status", 0) or 0
+    if not status:
+        return ApiError(action, 0, "Unreachable", f"the API server did not answer: {error or type(error).__name__}")
+    try:
+        body = json.loads(getattr(error, "body", "") or "{}")
+    except ValueError:
+        body = {}
+    return ApiError(action, int(status), body.get("reason", str(getattr(error, "reason", ""))), body.get("message", ""))

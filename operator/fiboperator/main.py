@@ -1,0 +1,127 @@
+"""kopf's decorators and settings, nothing else: watch, enqueue, health, metrics. Run: `python -m fiboperator`."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from typing import Any
+
+import kopf
+from prometheus_client import start_http_server
+
+from . import metrics, names
+from .children import Children, PipelineKey
+from .cluster import ApiError, Cluster
+from .queue import WorkQueue
+from .reconcile import Reconciler
+from .resources import Release
+from .watches import Watches
+
+CONCURRENT_PASSES = 8
+STUCK_SECONDS = 120.0
+METRICS_PORT = 9090
+
+logger = logging.getLogger(__name__)
+
+
+class Operator:
+    """The running parts, made at startup: connections exist only inside the event loop."""
+
+    def __init__(self, cluster: Cluster, queue: WorkQueue[PipelineKey]) -> None:
+        children = Children()
+        self.cluster = cluster
+        self.queue = queue
+        self.watches = Watches(cluster, children, queue.add)
+        self.reconciler = Reconciler(cluster, children, _release(), self.watches.trouble)
+        self.tasks = [asyncio.create_task(self.watches.run()), asyncio.create_task(self._work())]
+
+    async def _work(self) -> None:
+        await self.watches.tried()  # before that every child would look missing
+        handle = _measured(self.reconciler)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONCURRENT_PASSES):
+                group.create_task(self.queue.work(handle))
+
+    def trouble(self) -> str | None:
+        """Why the process should be restarted; None while it works."""
+        ended = [task for task in self.tasks if task.done()]
+        if ended:
+            return f"a task ended: {ended[0].exception()!r}"
+        if self.queue.is_stuck(STUCK_SECONDS):
+            return f"no pass has ended for {STUCK_SECONDS:.0f} s although pipelines wait"
+        return None
+
+    async def stop(self) -> None:
+        """End the tasks and close the connections."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.cluster.close()
+
+
+@kopf.on.startup()
+async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    """Connect, start the watches on the children and the workers of the queue."""
+    settings.posting.enabled = False
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 590
+    settings.watching.connect_timeout = 30
+    settings.networking.request_timeout = 30
+    settings.process.ultimate_exiting_timeout = 10
+    namespace = os.environ.get("FIBPIPELINE_NAMESPACE") or None
+    settings.scanning.disabled = namespace is not None
+    queue: WorkQueue[PipelineKey] = WorkQueue()
+    memo.operator = Operator(await Cluster.connect(namespace), queue)
+    metrics.QUEUE_LENGTH.set_function(queue.__len__)
+    metrics.QUEUE_AGE.set_function(queue.oldest_wait)
+    metrics.PIPELINES.set_function(memo.operator.reconciler.pipelines.__len__)
+    start_http_server(int(os.environ.get("FIBPIPELINE_METRICS_PORT", METRICS_PORT)), registry=metrics.REGISTRY)
+
+
+@kopf.on.cleanup()
+async def stop(memo: kopf.Memo, **_: Any) -> None:
+    """Leave nothing open."""
+    await memo.operator.stop()
+
+
+@kopf.on.event(names.GROUP, names.VERSION, names.PLURAL)
+async def notice(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A FibPipeline appeared, changed or went: take it in and ask for a pass. Never more: kopf does not repeat a failed event."""
+    operator: Operator = memo.operator
+    body: dict[str, Any] = dict(event["object"])
+    key = (body["metadata"]["namespace"], body["metadata"]["name"])
+    if event["type"] == "DELETED":
+        operator.reconciler.forget(key, body["metadata"]["uid"])
+        operator.queue.forget(key)
+    elif operator.reconciler.observe(body):
+        operator.queue.add(key)
+
+
+@kopf.on.probe(id="work")
+async def alive(memo: kopf.Memo, **_: Any) -> str:
+    """Liveness: the tasks live and the queue moves. kopf's own endpoint proves only that the event loop does."""
+    if trouble := memo.operator.trouble():
+        raise kopf.PermanentError(trouble)
+    return "ok"
+
+
+def _release() -> Release:
+    return Release(version=version("fibpipeline-operator"), app_image=os.environ["FIBPIPELINE_APP_IMAGE"])
+
+
+def _measured(handle: Callable[[PipelineKey], Awaitable[float | None]]) -> Callable[[PipelineKey], Awaitable[float | None]]:
+    async def measured(key: PipelineKey) -> float | None:
+        with metrics.DURATION.time():
+            try:
+                delay = await handle(key)
+            except ApiError as error:
+                metrics.PASSES.labels(error.reason or "ApiError").inc()
+                raise
+            except Exception:
+                metrics.PASSES.labels("Failed").inc()
+                raise
+            metrics.PASSES.labels("Done").inc()
+            return delay
+
+    return measured

@@ -1,0 +1,65 @@
+"""What the pods of the app image share: settings, credentials and a Deployment's shape."""
+
+from typing import Any
+
+from .. import names
+from ..names import Component
+from . import pods, postgresql, rabbitmq
+from .objects import Context, Object, child
+
+
+def container(
+    context: Context, name: str, resources: Any, command: list[str], variables: dict[str, str | int | bool], **fields: Any
+) -> Object:
+    """A container of the app image; its command picks the role, `variables` are its FIB_ settings besides the credentials."""
+    return pods.container(
+        name,
+        context.app_image,
+        resources,
+        {pods.SECRETS_PATH: "secrets", "/tmp": "tmp"},  # noqa: S108 - an emptyDir of the pod's own
+        imagePullPolicy=context.pipeline.spec.image_pull_policy,
+        command=["python", "-m", *command],
+        env=pods.env(**variables),
+        **fields,
+    )
+
+
+def pod_name() -> Object:
+    """FIB_POD_NAME from the downward API."""
+    return {"name": "FIB_POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
+
+
+def bounds(context: Context) -> dict[str, str | int | bool]:
+    """The bounds of n: one source for API and worker."""
+    fibonacci = context.pipeline.spec.fibonacci
+    return {"FIB_MAX_RECURSIVE_N": fibonacci.max_recursive_n, "FIB_MAX_N": fibonacci.max_n}
+
+
+def volumes(context: Context, secrets: dict[str, tuple[str, str]]) -> list[Object]:
+    return [pods.secret_volume(context, secrets), *pods.scratch("tmp")]
+
+
+def connection_secrets(context: Context) -> dict[str, tuple[str, str]]:
+    """The URIs of broker and store, by the names of their files."""
+    return {"fib_database_url": postgresql.uri_source(context), "fib_broker_url": rabbitmq.uri_source(context)}
+
+
+def connection_config(context: Context) -> dict[str, dict[str, str]]:
+    """The credentials behind the connections: pods read them at their start, so a change rolls them."""
+    return {component.value: data for component, data in context.credentials.items() if component is not Component.FLOWER}
+
+
+def deployment(context: Context, component: Component, template: Object, **spec: Any) -> Object:
+    """A Deployment; without `replicas` in `spec` the number is left to whoever scales it."""
+    return child(
+        "apps/v1",
+        "Deployment",
+        context,
+        component,
+        spec={
+            "selector": {"matchLabels": names.selector(context.pipeline.name, component)},
+            "revisionHistoryLimit": 3,
+            **spec,
+            "template": template,
+        },
+    )

@@ -1,0 +1,76 @@
+"""NetworkPolicies: one a component, both directions, so that everything not named here is denied."""
+
+from .. import names
+from ..names import Component
+from .objects import Context, Object, child
+
+ANYWHERE: list[Object] = []
+
+
+def objects(context: Context) -> list[Object]:
+    """The policies of the components that run."""
+    spec = context.pipeline.spec
+    own_broker = not spec.rabbitmq.external.secret_name
+    own_store = not spec.postgresql.external.secret_name
+    broker = [_to(context, Component.RABBITMQ, names.AMQP_PORT) if own_broker else {}]
+    management = [_to(context, Component.RABBITMQ, names.MANAGEMENT_PORT)] if own_broker else []
+    store = [_to(context, Component.POSTGRESQL, names.POSTGRESQL_PORT) if own_store else {}]
+
+    policies = [
+        # The controller of the Ingress may be anywhere; the internal port is for the operator alone.
+        _policy(
+            context,
+            Component.API,
+            ingress=[_rule("from", ANYWHERE, names.API_PORT), _rule("from", [_operator()], names.API_INTERNAL_PORT)],
+            egress=[*broker, *store],
+        ),
+        _policy(context, Component.WORKER, ingress=[], egress=[*broker, *store]),
+    ]
+    if own_broker:
+        clients = [_pods(context, component) for component in (Component.API, Component.WORKER)]
+        flower = _pods(context, Component.FLOWER)
+        ingress = [
+            _rule("from", [*clients, flower], names.AMQP_PORT),
+            _rule("from", [flower], names.MANAGEMENT_PORT),
+        ]
+        policies.append(_policy(context, Component.RABBITMQ, ingress=ingress, egress=[]))
+    if own_store:
+        clients = [_pods(context, component) for component in (Component.API, Component.WORKER)]
+        policies.append(_policy(context, Component.POSTGRESQL, ingress=[_rule("from", clients, names.POSTGRESQL_PORT)], egress=[]))
+    if spec.flower.enabled:
+        policies.append(
+            _policy(context, Component.FLOWER, ingress=[_rule("from", ANYWHERE, names.FLOWER_PORT)], egress=[*broker, *management])
+        )
+    return policies
+
+
+def _policy(context: Context, component: Component, ingress: list[Object], egress: list[Object]) -> Object:
+    dns = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
+    return child(
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        context,
+        component,
+        spec={
+            "podSelector": {"matchLabels": names.selector(context.pipeline.name, component)},
+            "policyTypes": ["Ingress", "Egress"],
+            **({"ingress": ingress} if ingress else {}),
+            "egress": [dns, *egress],
+        },
+    )
+
+
+def _rule(direction: str, peers: list[Object], port: int) -> Object:
+    return {**({direction: peers} if peers else {}), "ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def _to(context: Context, component: Component, port: int) -> Object:
+    return _rule("to", [_pods(context, component)], port)
+
+
+def _pods(context: Context, component: Component) -> Object:
+    return {"podSelector": {"matchLabels": names.selector(context.pipeline.name, component)}}
+
+
+def _operator() -> Object:
+    return {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.NAME_LABEL: names.MANAGER}}}

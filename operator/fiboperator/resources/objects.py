@@ -1,0 +1,102 @@
+"""What every child has in common: identity, labels, owner."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .. import names
+from ..names import Component
+from ..spec import Pipeline
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """What this build of the operator installs: its version and the app image it was released with."""
+
+    version: str
+    app_image: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything that decides the children: the pipeline, its credentials by component, and the release.
+
+    `credentials` maps a component to the decoded data of its Secret; components with an external service have none.
+    """
+
+    pipeline: Pipeline
+    credentials: dict[Component, dict[str, str]]
+    release: Release
+
+    @property
+    def app_image(self) -> str:
+        return self.pipeline.spec.image or self.release.app_image
+
+    def name(self, component: Component) -> str:
+        return names.child_name(self.pipeline.name, component)
+
+
+def owner_reference(pipeline: Pipeline) -> Object:
+    """The reference that makes the garbage collector remove a child after its pipeline."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": pipeline.name,
+        "uid": pipeline.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def child(api_version: str, kind: str, context: Context, component: Component, *, name: str | None = None, **body: Any) -> Object:
+    """A child of the pipeline; `body` are its other top-level fields, usually `spec`."""
+    pipeline = context.pipeline
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name or context.name(component),
+            "namespace": pipeline.namespace,
+            "labels": names.labels(pipeline.name, component, context.release.version),
+            "ownerReferences": [owner_reference(pipeline)],
+        },
+        **body,
+    }
+
+
+def service(context: Context, component: Component, ports: dict[str, tuple[int, str | int]], *, headless: bool = False) -> Object:
+    """A ClusterIP Service; `ports` maps a port's name to (port, target port)."""
+    return child(
+        "v1",
+        "Service",
+        context,
+        component,
+        name=context.name(component) + ("-headless" if headless else ""),
+        spec={
+            "type": "ClusterIP",
+            **({"clusterIP": "None", "publishNotReadyAddresses": True} if headless else {}),
+            "selector": names.selector(context.pipeline.name, component),
+            "ports": [{"name": name, "port": port, "targetPort": target, "protocol": "TCP"} for name, (port, target) in ports.items()],
+        },
+    )
+
+
+def service_account(context: Context, component: Component) -> Object:
+    """The component's own identity, with no token: none of the pipeline's pods talks to the API server."""
+    return child("v1", "ServiceAccount", context, component, automountServiceAccountToken=False)
+
+
+def disruption_budget(context: Context, component: Component) -> Object:
+    """At most one pod at a time leaves by an eviction. It never blocks a drain for ever, not even with one replica."""
+    return child(
+        "policy/v1",
+        "PodDisruptionBudget",
+        context,
+        component,
+        spec={
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": names.selector(context.pipeline.name, component)},
+        },
+    )

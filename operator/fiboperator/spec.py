@@ -1,0 +1,151 @@
+"""The FibPipeline spec as typed, frozen models: the only reader of the raw body.
+
+There is not one default here: they live in the CRD's schema, and the API server has filled them in before the operator reads.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+
+class InvalidSpec(ValueError):
+    """The FibPipeline cannot be read; the message names each field and what is wrong with it."""
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Storage(Model):
+    size: str | int
+    storage_class_name: str | None = None
+
+
+class External(Model):
+    secret_name: str
+
+
+class Resources(Model):
+    requests: dict[str, str | int]
+    limits: dict[str, str | int]
+
+    def to_dict(self) -> dict[str, dict[str, str]]:
+        """As Kubernetes writes them: quantities are strings."""
+        return {kind: {name: str(value) for name, value in amounts.items()} for kind, amounts in self}
+
+
+class RabbitMQ(Model):
+    image: str
+    storage: Storage
+    resources: Resources
+    external: External
+
+
+class PostgreSQL(Model):
+    image: str
+    database: str
+    storage: Storage
+    resources: Resources
+    external: External
+
+
+class Api(Model):
+    replicas: int
+    resources: Resources
+
+
+class Autoscaling(Model):
+    enabled: bool
+    min_replicas: int
+    max_replicas: int
+    target_cpu_utilization_percentage: int = Field(alias="targetCPUUtilizationPercentage")
+    backlog_target_seconds: int
+    behavior: dict[str, Any]
+
+
+class Worker(Model):
+    replicas: int
+    concurrency: int
+    resources: Resources
+    autoscaling: Autoscaling
+    termination_grace_period_seconds: int
+    node_selector: dict[str, str]
+    tolerations: list[dict[str, Any]]
+    affinity: dict[str, Any]
+
+    @property
+    def floor(self) -> int:
+        """The fewest workers that should run."""
+        return self.autoscaling.min_replicas if self.autoscaling.enabled else self.replicas
+
+
+class Flower(Model):
+    enabled: bool
+    read_only: bool
+    resources: Resources
+
+
+class Tls(Model):
+    secret_name: str
+
+
+class Ingress(Model):
+    enabled: bool
+    class_name: str | None = None
+    host: str
+    annotations: dict[str, str]
+    tls: Tls
+
+
+class Fibonacci(Model):
+    max_recursive_n: int
+    max_n: int
+
+
+class Spec(Model):
+    image: str
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"]
+    image_pull_secrets: list[dict[str, str]]
+    paused: bool
+    deletion_policy: Literal["Retain", "Delete"]
+    fibonacci: Fibonacci
+    rabbitmq: RabbitMQ
+    postgresql: PostgreSQL
+    api: Api
+    worker: Worker
+    flower: Flower
+    ingress: Ingress
+
+
+class Pipeline(BaseModel):
+    """One FibPipeline: who it is and what it asks for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: Spec
+
+
+def parse(body: dict[str, Any]) -> Pipeline:
+    """Read a FibPipeline as the API server sends it, defaults filled in.
+
+    Raises InvalidSpec when a field is missing, unknown or of the wrong type; that happens when the installed CRD is not this operator's.
+    """
+    metadata = body["metadata"]
+    try:
+        return Pipeline(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            spec=Spec.model_validate(body.get("spec", {})),
+        )
+    except ValidationError as error:
+        problems = "; ".join(
+            f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
+        )
+        raise InvalidSpec(f"{problems}. Is crds/fibpipeline.yaml of this operator's version installed?") from None

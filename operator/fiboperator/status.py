@@ -1,0 +1,162 @@
+"""The status of a FibPipeline: a pure function of its spec, the live children, the error of the pass and the previous status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import health, names
+from .children import ChildKey
+from .health import Verdict
+from .names import Component
+from .resources.objects import Object
+from .spec import Pipeline
+
+Children = Mapping[ChildKey, Object]
+
+_WORKLOADS = {
+    Component.RABBITMQ: ("StatefulSet", "BrokerReady"),
+    Component.POSTGRESQL: ("StatefulSet", "DatabaseReady"),
+    Component.API: ("Deployment", "APIReady"),
+    Component.WORKER: ("Deployment", "WorkersReady"),
+    Component.FLOWER: ("Deployment", "FlowerReady"),
+}
+_WAITING = {Component.RABBITMQ: "WaitingForBroker", Component.POSTGRESQL: "WaitingForDatabase"}
+# Reasons that only a person's action ends: kstatus calls such an object stalled.
+_STALLED = ("InvalidSpec", "Conflict", "SecretNotFound", "Forbidden", "Refused")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why the pass could not do its work, for the Ready condition."""
+
+    reason: str
+    message: str
+
+
+def of_pipeline(pipeline: Pipeline, children: Children, problem: Problem | None, previous: Object, now: str, version: str) -> Object:
+    """The whole status to write. `now` is an RFC 3339 time, used for conditions that flip; `version` is the operator's."""
+    verdicts = {component: _component(pipeline, component, children) for component in _WORKLOADS}
+    wanted = {component: verdict for component, verdict in verdicts.items() if verdict is not None}
+    conditions = {_WORKLOADS[component][1]: verdict for component, verdict in wanted.items()}
+    spec = pipeline.spec
+    if spec.ingress.enabled:
+        conditions["Exposed"] = health.exposure(children.get(("Ingress", pipeline.name)), _port_forward(pipeline))
+    if spec.worker.autoscaling.enabled:
+        autoscaler = children.get(("HorizontalPodAutoscaler", names.child_name(pipeline.name, Component.WORKER)))
+        conditions["AutoscalingActive"] = health.autoscaling(autoscaler)
+    ready = _ready(pipeline, wanted, problem)
+    url = _url(pipeline, children)
+    return {
+        "observedGeneration": pipeline.generation,
+        "version": version,
+        **({"url": f"{url}/api", **({"flowerURL": f"{url}/flower"} if spec.flower.enabled else {})} if url else {}),
+        **{component.value: _numbers(pipeline, component, children) for component in wanted},
+        "conditions": _conditions({"Ready": ready, **conditions, **_progress(ready)}, pipeline.generation, previous, now),
+    }
+
+
+def of_unreadable(generation: int, problem: Problem, previous: Object, now: str) -> Object:
+    """The status of a pipeline whose spec cannot be read: what was known stays, Ready says why."""
+    ready = Verdict(False, problem.reason, problem.message)
+    kept = {
+        condition["type"]: condition for condition in previous.get("conditions", []) if condition["type"] not in ("Ready", "Reconciling")
+    }
+    written = _conditions({"Ready": ready, **_progress(ready)}, generation, previous, now)
+    kept.update({condition["type"]: condition for condition in written})
+    return {**previous, "observedGeneration": generation, "conditions": list(kept.values())}
+
+
+def transitions(previous: Object, current: Object) -> list[tuple[str, str, str]]:
+    """The Events that tell what changed: (Normal | Warning, reason, message), one for each flip or new reason of Ready."""
+    before, after = _condition(previous, "Ready"), _condition(current, "Ready")
+    if before is not None and (before["status"], before["reason"]) == (after["status"], after["reason"]):
+        return []
+    calm = after["status"] == "True" or after["reason"] in ("Progressing", *_WAITING.values())
+    return [("Normal" if calm else "Warning", after["reason"], after["message"])]
+
+
+def _condition(status: Object, kind: str) -> Any:
+    return next((condition for condition in status.get("conditions", []) if condition["type"] == kind), None)
+
+
+def _component(pipeline: Pipeline, component: Component, children: Children) -> Verdict | None:
+    spec, (kind, _) = pipeline.spec, _WORKLOADS[component]
+    if component is Component.FLOWER and not spec.flower.enabled:
+        return None
+    external = {Component.RABBITMQ: spec.rabbitmq.external, Component.POSTGRESQL: spec.postgresql.external}
+    if component in external and external[component].secret_name:
+        return Verdict(True, "External", f"Not run here: Secret {external[component].secret_name} names it.")
+    name = names.child_name(pipeline.name, component)
+    enough = {Component.API: spec.api.replicas, Component.WORKER: spec.worker.floor}.get(component, 1)
+    return health.workload(
+        kind, name, children.get((kind, name)), _of(children, "Pod", component), _of(children, "PersistentVolumeClaim", component), enough
+    )
+
+
+def _of(children: Children, kind: str, component: Component) -> list[Object]:
+    return [
+        live
+        for (of_kind, _), live in children.items()
+        if of_kind == kind and live["metadata"]["labels"].get(names.COMPONENT_LABEL) == component
+    ]
+
+
+def _ready(pipeline: Pipeline, verdicts: Mapping[Component, Verdict], problem: Problem | None) -> Verdict:
+    if problem:
+        return Verdict(False, problem.reason, problem.message)
+    for component, verdict in verdicts.items():
+        if not verdict.ready:
+            reason = _WAITING.get(component, "Progressing") if verdict.reason == "Progressing" else verdict.reason
+            return Verdict(False, reason, verdict.message)
+    if pipeline.spec.paused:
+        return Verdict(True, "Paused", "All components are ready. spec.paused is true: the operator leaves every child as it is.")
+    return Verdict(True, "Available", "All components are ready.")
+
+
+def _progress(ready: Verdict) -> dict[str, Verdict]:
+    if ready.ready:
+        return {}
+    kind = "Stalled" if ready.reason in _STALLED else "Reconciling"
+    return {kind: Verdict(True, ready.reason, ready.message)}
+
+
+def _conditions(verdicts: Mapping[str, Verdict], generation: int, previous: Object, now: str) -> list[Object]:
+    def since(kind: str, status: str) -> str:
+        before = _condition(previous, kind)
+        return str(before["lastTransitionTime"]) if before is not None and before["status"] == status else now
+
+    return [
+        {
+            "type": kind,
+            "status": (status := "True" if verdict.ready else "False"),
+            "reason": verdict.reason,
+            "message": verdict.message,
+            "observedGeneration": generation,
+            "lastTransitionTime": since(kind, status),
+        }
+        for kind, verdict in verdicts.items()
+    ]
+
+
+def _numbers(pipeline: Pipeline, component: Component, children: Children) -> Object:
+    kind = _WORKLOADS[component][0]
+    count = health.numbers(children.get((kind, names.child_name(pipeline.name, component))))
+    result: Object = {"ready": count.ratio, "replicas": count.wanted, "readyReplicas": count.ready}
+    if component is Component.WORKER:
+        result["selector"] = names.selector_text(names.selector(pipeline.name, component))
+    return result
+
+
+def _url(pipeline: Pipeline, children: Children) -> str:
+    ingress = pipeline.spec.ingress
+    host = ingress.host or health.ingress_address(children.get(("Ingress", pipeline.name)))
+    scheme = "https" if ingress.tls.secret_name else "http"
+    return f"{scheme}://{host}" if ingress.enabled and host else ""
+
+
+def _port_forward(pipeline: Pipeline) -> str:
+    target = f"kubectl -n {pipeline.namespace} port-forward svc/{{}} {{}}"
+    lines = [target.format(names.child_name(pipeline.name, Component.API), "8080:80") + " and open http://localhost:8080/api"]
+    if pipeline.spec.flower.enabled:
+        lines.append(target.format(names.child_name(pipeline.name, Component.FLOWER), "5555") + " and open http://localhost:5555/flower")
+    return "; ".join(lines)

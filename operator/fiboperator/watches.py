@@ -1,0 +1,93 @@
+"""Keeps `Children` equal to the cluster: one list and then a watch for each kind of child.
+
+kopf's own watcher hides where a repeated listing ends, so a child that vanished between two watches would stay believed alive;
+here a listing replaces what was known.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from .children import Children, Identity, PipelineKey
+from .cluster import WATCHED_KINDS, ApiError, Cluster, Gone
+
+BACKOFF_BASE_SECONDS = 0.5
+BACKOFF_CAP_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class Watches:
+    """The watches on all kinds of children; `changed` is called with each pipeline of which a child changed."""
+
+    def __init__(self, cluster: Cluster, children: Children, changed: Callable[[PipelineKey], None]) -> None:
+        self._watches = [_Watch(cluster, children, kind, changed) for kind in WATCHED_KINDS]
+
+    async def run(self) -> None:
+        """Follow all kinds for ever."""
+        async with asyncio.TaskGroup() as group:
+            for watch in self._watches:
+                group.create_task(watch.run())
+
+    async def tried(self) -> None:
+        """Wait until each kind has been listed once, or could not be."""
+        for watch in self._watches:
+            await watch.tried.wait()
+
+    def trouble(self) -> ApiError | None:
+        """Why some kind of child is not known at all; None when all have been listed."""
+        return next((watch.error for watch in self._watches if not watch.listed and watch.error), None)
+
+
+class _Watch:
+    def __init__(self, cluster: Cluster, children: Children, kind: str, changed: Callable[[PipelineKey], None]) -> None:
+        self._cluster = cluster
+        self._children = children
+        self._kind = kind
+        self._changed = changed
+        self._version = ""
+        self.listed = False
+        self.tried = asyncio.Event()
+        self.error: ApiError | None = None
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                async for event, live in self._cluster.watch_children(self._kind, self._version):
+                    self._version = live["metadata"]["resourceVersion"]
+                    failures = 0
+                    self._take(event, live)
+            except Gone:
+                self._version = ""
+            except ApiError as error:
+                self.error = error
+                self.tried.set()
+                delay = min(BACKOFF_BASE_SECONDS * 2.0**failures, BACKOFF_CAP_SECONDS)
+                failures += 1
+                logger.warning("%s; next try in %.1f s", error, delay)
+                await asyncio.sleep(delay)
+
+    async def _list(self) -> None:
+        present: set[Identity] = set()
+        changed: set[PipelineKey] = set()
+        version = ""
+        async for page, version in self._cluster.list_children(self._kind):  # noqa: B007 - the last page's version is used below
+            for live in page:
+                present.add((live["metadata"]["namespace"], live["metadata"]["name"]))
+                if pipeline := self._children.put(live):
+                    changed.add(pipeline)
+        changed |= self._children.retain(self._kind, present)
+        self._version, self.listed, self.error = version, True, None
+        self.tried.set()
+        for pipeline in changed:
+            self._changed(pipeline)
+
+    def _take(self, event: str, live: dict[str, object]) -> None:
+        if event == "BOOKMARK":
+            return
+        pipeline = self._children.drop(live) if event == "DELETED" else self._children.put(live)
+        if pipeline:
+            self._changed(pipeline)

@@ -1,0 +1,52 @@
+"""The compact store of live children."""
+
+from typing import Any
+
+from fiboperator.children import Children, compact
+
+
+def child(name: str = "demo-api", version: int = 1, uid: str = "u1", kind: str = "Service", **body: Any) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/instance": "demo"}
+    metadata = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version), "labels": labels, "managedFields": [{"big": 1}]}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **body}
+
+
+def test_the_newest_version_wins_and_only_news_is_news() -> None:
+    children = Children()
+    assert children.put(child(version=2, spec={"new": True})) == ("ns", "demo")
+    assert children.put(child(version=2)) is None
+    assert children.put(child(version=1)) is None, "a late event is older than the reply to our own write"
+    assert children.of(("ns", "demo"))["Service", "demo-api"]["spec"] == {"new": True}
+
+
+def test_a_deletion_does_not_hit_a_successor() -> None:
+    children = Children()
+    children.put(child(uid="new", version=5))
+    assert children.drop(child(uid="old", version=4)) is None
+    assert ("Service", "demo-api") in children.of(("ns", "demo"))
+    assert children.drop(child(uid="new", version=6)) == ("ns", "demo")
+    assert children.of(("ns", "demo")) == {}
+
+
+def test_after_a_complete_list_what_is_not_in_it_is_gone() -> None:
+    children = Children()
+    children.put(child("demo-api"))
+    children.put(child("demo-flower"))
+    children.put(child("demo-api", kind="Deployment"))
+    assert children.retain("Service", {("ns", "demo-api")}) == {("ns", "demo")}
+    assert set(children.of(("ns", "demo"))) == {("Service", "demo-api"), ("Deployment", "demo-api")}
+    assert children.retain("Service", {("ns", "demo-api")}) == set()
+
+
+def test_of_pods_only_what_tells_their_health_is_kept() -> None:
+    pod = child(kind="Pod", spec={"nodeName": "node-1", "containers": [{"name": "x"}]}, status={"phase": "Running", "podIP": "10.0.0.1"})
+    kept = compact(pod)
+    assert kept["spec"] == {"nodeName": "node-1"}
+    assert kept["status"] == {"phase": "Running"}
+    assert "managedFields" not in kept["metadata"]
+
+
+def test_objects_of_nobody_are_not_kept() -> None:
+    foreign = child()
+    foreign["metadata"]["labels"] = {}
+    assert Children().put(foreign) is None
