@@ -1,0 +1,239 @@
+"""Container images without a registry: Debian roots by mmdebstrap, images by buildah, archives for containerd.
+
+An image is a folder in lab/images: `image.toml` says its name and where its content comes from (Debian packages, a Go binary,
+a C file), `Containerfile` the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import cache
+from lab.console import say, step
+from lab.process import run
+from lab.settings import LAB, REPOSITORY, LabError, Settings
+
+STAND_INS = ("rabbitmq", "postgres", "python")
+SYSTEM = ("pause", "coredns", "traefik")
+PROJECT = ("operator", "app")
+MIRROR = "http://deb.debian.org/debian"
+PYTHON_IMAGE = "docker.io/library/python:3.13-slim"
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
+# What the project's images are made from; tests, docs and the lab itself are not in them.
+PROJECT_INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "operator", "app", "worker", "crds")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its folder name, its full name, and the parsed image.toml."""
+
+    key: str
+    name: str
+    recipe: dict[str, Any]
+
+
+def load(key: str) -> Image:
+    """Read lab/images/KEY/image.toml."""
+    recipe = tomllib.loads((LAB / "images" / key / "image.toml").read_text())
+    return Image(key, recipe["name"], recipe)
+
+
+def archive(settings: Settings, key: str) -> Path:
+    """Where the image's archive lies once it is built."""
+    return settings.images / key / "image.tar"
+
+
+def root(settings: Settings, key: str) -> Path:
+    """The unpacked root file system of a stand-in (for lab.services)."""
+    return settings.images / key / "root"
+
+
+def check_version(status: str, package: str, wanted: str) -> str:
+    """The version of `package` in a dpkg status file; a LabError unless it is `wanted` or begins with `wanted` and a dot.
+
+    An epoch and the Debian revision do not count: "1:18.6-1" is 18.6.
+    """
+    for paragraph in status.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and not line.startswith(" "))
+        if fields.get("Package") == package:
+            version = fields.get("Version", "").rpartition(":")[2]
+            upstream = version.split("-")[0].split("+")[0]
+            if upstream == wanted or upstream.startswith(wanted + "."):
+                return upstream
+            raise LabError(f"Debian now has {package} {version}, but the image's tag promises {wanted}: choose another suite in image.toml")
+    raise LabError(f"the package {package} is not in the image's root file system")
+
+
+class Buildah:
+    """buildah with a storage of its own under FIBLAB_HOME, so that nothing of it is in the host's."""
+
+    def __init__(self, settings: Settings) -> None:
+        """`settings` gives the place of the storage."""
+        self.settings = settings
+        self.base = ("buildah", "--root", settings.home / "buildah", "--runroot", settings.home / "buildah-run")
+
+    def __call__(self, *arguments: str | Path, log: Path | None = None) -> str:
+        """Run one buildah command and return its output."""
+        # chroot isolation needs no container runtime; Debian's are too old for some kernels.
+        return run(*self.base, *arguments, env={"BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self._scratch())}, log=log)
+
+    def _scratch(self) -> Path:
+        folder = self.settings.home / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def build(self, name: str, context: Path, *arguments: str | Path, log: Path) -> None:
+        """Build `context` into the local storage under `name`."""
+        self("build", "--pull-never", "--format", "docker", "--tag", name, *arguments, context, log=log)
+
+    def save(self, name: str, target: Path) -> None:
+        """Write an image as an archive that `ctr images import` and `docker load` read."""
+        target.unlink(missing_ok=True)
+        self("push", "--quiet", name, f"docker-archive:{target}:{name}")
+
+    def unpack(self, name: str, target: Path) -> None:
+        """Copy an image's file system into a folder."""
+        container = self("from", "--pull-never", name).strip()
+        try:
+            run("cp", "-a", "--reflink=auto", f"{self('mount', container).strip()}/.", target)
+        finally:
+            self("rm", container)
+
+
+def recipe_key(settings: Settings, image: Image) -> str:
+    """Hash of everything the image is made from."""
+    parts: list[str | Path] = [LAB / "images" / image.key]
+    if binary := image.recipe.get("binary"):
+        parts.append(settings.bin / binary)
+    return cache.digest(*parts)
+
+
+def ensure(settings: Settings, keys: Iterable[str]) -> list[str]:
+    """Build the stand-in and system images of `keys` that are missing or stale; return those that were built."""
+    built = []
+    for key in keys:
+        image = load(key)
+        if cache.is_fresh(settings.images / key, recipe_key(settings, image)):
+            continue
+        with cache.locked(settings.home / "locks" / f"image-{key}", lambda key=key: say(f"waiting: someone else builds the image {key}")):  # type: ignore[misc]
+            wanted = recipe_key(settings, image)
+            if not cache.is_fresh(settings.images / key, wanted):
+                with step(f"image {image.name}"):
+                    cache.refresh(settings.images / key, wanted, lambda folder, image=image: _build(settings, image, folder))  # type: ignore[misc]
+                built.append(key)
+    return built
+
+
+def _build(settings: Settings, image: Image, folder: Path) -> None:
+    log = settings.home / "build-logs" / f"image-{image.key}.log"
+    source = LAB / "images" / image.key
+    context = folder / "context"
+    shutil.copytree(source, context)
+    if debian := image.recipe.get("debian"):
+        # Kept on its own: a changed Containerfile must not cost another bootstrap.
+        system = settings.home / "roots" / image.key
+        cache.refresh(system, cache.digest(json.dumps(debian, sort_keys=True)), lambda target: _debian_root(debian, target / "root.tar", log))
+        os.link(system / "root.tar", context / "root.tar")
+    if binary := image.recipe.get("binary"):
+        shutil.copy2(settings.bin / binary, context / binary)
+    if c_file := image.recipe.get("compile"):
+        run("gcc", "-static", "-Os", "-s", "-o", context / Path(c_file).stem, context / c_file, log=log)
+    buildah = Buildah(settings)
+    buildah.build(image.name, context, "--file", context / "Containerfile", log=log)
+    buildah.save(image.name, folder / "image.tar")
+    if image.recipe.get("debian"):
+        buildah.unpack(image.name, folder / "root")
+        # A container runtime writes this file; who uses the root without one needs it too.
+        (folder / "root/etc/hosts").write_text("127.0.0.1 localhost\n")
+    shutil.rmtree(context)
+
+
+def _debian_root(debian: dict[str, Any], target: Path, log: Path) -> None:
+    options = [
+        "--variant=minbase",
+        # A testing suite's Release file may be past its date; its signature is still checked.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--include=" + ",".join(debian["packages"]),
+        *(f"--extract-hook={command}" for command in debian.get("commands", [])),
+    ]
+    run("mmdebstrap", "--quiet", *options, debian["suite"], target, MIRROR, log=log)
+    check_version(run("tar", "-xOf", target, "./var/lib/dpkg/status"), debian["package"], debian["version"])
+
+
+def pip_mounts() -> list[str]:
+    """buildah options that lend the build the host's certificates and pip settings; nothing of them gets into the image."""
+    options = []
+    if CA_BUNDLE.exists():
+        options += ["--volume", f"{CA_BUNDLE}:{CA_BUNDLE}:ro"]
+    for configuration in (Path("/etc/pip.conf"), Path("~/.config/pip/pip.conf").expanduser(), Path("~/.pip/pip.conf").expanduser()):
+        if configuration.exists():
+            options += ["--volume", f"{configuration}:/etc/pip.conf:ro"]
+            break
+    if (wheels := os.environ.get("PIP_FIND_LINKS")) and Path(wheels).is_dir():
+        options += ["--volume", f"{wheels}:{wheels}:ro"]
+    return options
+
+
+def project_inputs() -> list[Path]:
+    """The files and folders the project's own images are made from."""
+    return [REPOSITORY / name for name in PROJECT_INPUTS if (REPOSITORY / name).exists()]
+
+
+def has_docker() -> bool:
+    """True if there is a docker client with a daemon behind it."""
+    if not shutil.which("docker"):
+        return False
+    try:
+        run("docker", "version", "--format", "{{.Server.Version}}")
+    except LabError:
+        return False
+    return True
+
+
+def project_version() -> str:
+    """The version in pyproject.toml: the tag of the project's images."""
+    version: str = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    return version
+
+
+def project_image(target: str) -> str:
+    """Full name of the project's image for a Dockerfile target."""
+    return f"docker.io/fibpipeline/{target}:{project_version()}"
+
+
+def ensure_project(settings: Settings, targets: Sequence[str] = PROJECT) -> list[str]:
+    """Build the project's images if their inputs changed; return the targets that were built (none without a Dockerfile)."""
+    if not (REPOSITORY / "Dockerfile").exists():
+        say("no Dockerfile yet: the lab comes up without the project's images")
+        return []
+    base_key = recipe_key(settings, load("python"))
+    key = cache.digest(base_key, *project_inputs())
+    stale = [target for target in targets if not cache.is_fresh(settings.images / target, key)]
+    for target in stale:
+        with cache.locked(settings.home / "locks" / "project-images"), step(f"image {project_image(target)}"):
+            cache.refresh(settings.images / target, key, lambda folder, target=target: _build_project(settings, target, folder))  # type: ignore[misc]
+    return stale
+
+
+def _build_project(settings: Settings, target: str, folder: Path) -> None:
+    name, log = project_image(target), settings.home / "build-logs" / f"image-{target}.log"
+    ensure(settings, ["python"])
+    Buildah(settings).build(
+        name, REPOSITORY, "--layers", "--target", target, "--build-arg", f"PYTHON_IMAGE={PYTHON_IMAGE}", *_pip_environment(), *pip_mounts(), log=log
+    )
+    Buildah(settings).save(name, folder / "image.tar")
+
+
+def _pip_environment() -> list[str]:
+    # Build arguments are in the environment of RUN and, unless declared by ARG, in no layer and no history.
+    return [option for name, value in os.environ.items() if name.startswith("PIP_") for option in ("--build-arg", f"{name}={value}")]
