@@ -165,10 +165,10 @@ class Cluster:
             force_conflicts=True,
         )
 
-    async def scale(self, deployment: Object, replicas: int) -> None:
-        """Set a Deployment's replicas without ever owning the field."""
+    async def scale(self, deployment: Object, replicas: int) -> Object:
+        """Set a Deployment's replicas without ever owning the field. Returns the Deployment as it is then."""
         metadata = deployment["metadata"]
-        await self._write(
+        scaled = await self._write(
             "patch",
             f"scale Deployment {metadata['name']} to {replicas}",
             "Scale",
@@ -176,6 +176,9 @@ class Cluster:
             body={"spec": {"replicas": replicas}},
             content_type="application/merge-patch+json",
         )
+        # A new generation, in which only the replicas changed: whoever judges readiness must wait for its controller.
+        newer = {"resourceVersion": scaled["metadata"]["resourceVersion"], "generation": metadata["generation"] + 1}
+        return {**deployment, "metadata": {**metadata, **newer}, "spec": {**deployment["spec"], "replicas": replicas}}
 
     async def delete(self, live: Object) -> None:
         """Delete exactly this object: one of the same name with another uid stays."""
@@ -258,7 +261,7 @@ class Cluster:
                 timeout_seconds=WATCH_SECONDS,
                 watch="true",
                 query_params=[("allowWatchBookmarks", "true")],
-                _request_timeout=(WATCH_SECONDS + 30, REQUEST_TIMEOUT_SECONDS),
+                _request_timeout=aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=30, sock_read=WATCH_SILENCE_SECONDS),
             )
             async for line in _lines(response):
                 event = json.loads(line)
@@ -308,7 +311,7 @@ async def _lines(response: Any) -> AsyncIterator[bytes]:
     # Not `readline`: aiohttp refuses a line over 64 KiB, and an object may be larger.
     pending = b""
     while True:
-        chunk = await asyncio.wait_for(response.content.readany(), WATCH_SILENCE_SECONDS)
+        chunk = await response.content.readany()
         if not chunk:
             return
         *complete, pending = (pending + chunk).split(b"\n")

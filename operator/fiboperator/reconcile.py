@@ -2,33 +2,20 @@
 
 import asyncio
 import datetime
-import logging
 from collections.abc import Callable
-from typing import Any
 
 from . import names, status
 from .applied import is_applied, stamped
-from .children import ChildKey, Children, PipelineKey
+from .children import Children, PipelineKey
 from .cluster import APPLIED_KINDS, ApiError, Cluster, Taken
+from .guards import Blocked, Live, conflict, key_of, owner, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
 from .names import Component
-from .resources import Context, Object, Release, decode, desired, generate, generated_components, missing_keys
+from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys
 from .spec import InvalidSpec, Pipeline, parse
 from .status import Problem
 
 # A permanent refusal may be lifted by a person who changes something that no watch of ours shows (RBAC, a quota).
 SLOW_RETRY_SECONDS = 60.0
-
-Live = dict[ChildKey, Object]
-
-logger = logging.getLogger(__name__)
-
-
-class Blocked(Exception):
-    """The pass cannot go on until a person, or time, has changed something; it becomes the Ready condition."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
 
 
 class Reconciler:
@@ -65,40 +52,41 @@ class Reconciler:
         try:
             pipeline = parse(body)
         except InvalidSpec as error:
-            await self._report(
-                body, status.of_unreadable(body["metadata"]["generation"], Problem("InvalidSpec", str(error)), _status(body), _now())
-            )
+            problem = Problem("InvalidSpec", str(error))
+            await self._report(body, status.of_unreadable(body["metadata"]["generation"], problem, _status(body), _now()))
             return None
-        problem, retry = await self._converge(pipeline, body)
+        hindrance, failure, retry = await self._converge(pipeline, body)
         if key not in self.pipelines:
             return None
-        current = status.of_pipeline(pipeline, self._children.of(key), problem, _status(body), _now(), self._release.version)
-        await self._report(body, current)
+        children = self._children.of(key)
+        await self._report(body, status.of_pipeline(pipeline, children, hindrance, _status(body), _now(), self._release.version))
+        if failure:
+            raise failure
         return retry
 
-    async def _converge(self, pipeline: Pipeline, body: Object) -> tuple[Problem | None, float | None]:
+    async def _converge(self, pipeline: Pipeline, body: Object) -> tuple[Problem | None, ApiError | None, float | None]:
+        """Bring the children to the spec. Returns what stands in the way, a failure to back off from, and the delay of a slow retry."""
         try:
             if error := self._trouble():
                 raise error
             if not pipeline.spec.paused:
                 await self._write_children(pipeline, body)
         except Blocked as blocked:
-            return blocked.problem, SLOW_RETRY_SECONDS
+            return blocked.problem, None, SLOW_RETRY_SECONDS
         except ApiError as error:
-            if not error.permanent:
-                await self._report_unreachable(pipeline, body, error)
-                raise
-            return Problem("Forbidden" if error.status == 403 else "Refused", str(error)), SLOW_RETRY_SECONDS
-        return None, None
+            if error.permanent:
+                return Problem("Forbidden" if error.status == 403 else "Refused", str(error)), None, SLOW_RETRY_SECONDS
+            return Problem("ReconcileError", str(error)), error, None
+        return None, None, None
 
     async def _write_children(self, pipeline: Pipeline, body: Object) -> None:
         live = self._children.of((pipeline.namespace, pipeline.name))
         credentials = await self._credentials(pipeline, live)
         wanted = [stamped(child) for child in desired(Context(pipeline, credentials, self._release))]
         if _status(body):  # not its first pass: what is missing was there before, or a watch is behind
-            await self._look_again(pipeline, [child for child in wanted if _key(child) not in live], live)
-        _refuse_foreign(pipeline, wanted, live)
-        changed = [child for child in wanted if not is_applied(child, live.get(_key(child)))]
+            await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], live)
+        refuse_foreign(pipeline, wanted, live)
+        changed = [child for child in wanted if not is_applied(child, live.get(key_of(child)))]
         # Secrets first: no pod ever starts, and no volume is ever initialised, with a password that was not kept.
         await self._apply([child for child in changed if child["kind"] == "Secret"], live)
         await self._apply([child for child in changed if child["kind"] != "Secret"], live)
@@ -107,15 +95,15 @@ class Reconciler:
 
     async def _credentials(self, pipeline: Pipeline, live: Live) -> dict[Component, dict[str, str]]:
         """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out."""
-        credentials = {component: _stored_credentials(pipeline, component, live) for component in generated_components(pipeline)}
+        credentials = {component: stored_credentials(pipeline, component, live) for component in generated_components(pipeline)}
         if any(missing_keys(component, data) for component, data in credentials.items()):
             # A watch may be behind: a password is only ever made up after a look at the present.
             for secret in await self._cluster.list_secrets(pipeline.namespace, pipeline.name):
                 self._children.put(secret)
             live.update(self._children.of((pipeline.namespace, pipeline.name)))
-            credentials = {component: _stored_credentials(pipeline, component, live) for component in credentials}
+            credentials = {component: stored_credentials(pipeline, component, live) for component in credentials}
         for component, data in credentials.items():
-            _refuse_new_key_to_old_data(pipeline, component, data, live)
+            refuse_new_key_to_old_data(pipeline, component, data, live)
         return {component: {**generate(component), **data} for component, data in credentials.items()}
 
     async def _look_again(self, pipeline: Pipeline, missing: list[Object], live: Live) -> None:
@@ -135,10 +123,10 @@ class Reconciler:
         for there in found:
             if there is not None:
                 self._children.put(there)
-                live[_key(there)] = there
+                live[key_of(there)] = there
 
     async def _apply(self, changed: list[Object], live: Live) -> None:
-        replies = await asyncio.gather(*(self._apply_one(child, _key(child) in live) for child in changed), return_exceptions=True)
+        replies = await asyncio.gather(*(self._apply_one(child, key_of(child) in live) for child in changed), return_exceptions=True)
         for reply in replies:
             if not isinstance(reply, BaseException):
                 self._children.put(reply)
@@ -150,15 +138,15 @@ class Reconciler:
         try:
             return await (self._cluster.apply(child) if exists else self._cluster.create(child))
         except Taken as error:
-            raise Blocked(_conflict(child, str(error))) from error
+            raise Blocked(conflict(child, str(error))) from error
 
     async def _prune(self, pipeline: Pipeline, wanted: list[Object], live: Live) -> None:
         """Delete what this pipeline owns and no longer wants. Credentials are never pruned."""
-        keys = {_key(child) for child in wanted}
+        keys = {key_of(child) for child in wanted}
         unwanted = [
             child
             for key, child in live.items()
-            if key not in keys and key[0] in APPLIED_KINDS and key[0] != "Secret" and _owner(child).get("uid") == pipeline.uid
+            if key not in keys and key[0] in APPLIED_KINDS and key[0] != "Secret" and owner(child).get("uid") == pipeline.uid
         ]
         await asyncio.gather(*(self._cluster.delete(child) for child in unwanted))
 
@@ -170,7 +158,7 @@ class Reconciler:
             return
         floor, present = pipeline.spec.worker.floor, deployment["spec"].get("replicas", 1)
         if present < floor or (present != floor and not pipeline.spec.worker.autoscaling.enabled):
-            await self._cluster.scale(deployment, floor)
+            self._children.put(await self._cluster.scale(deployment, floor))
 
     async def _report(self, body: Object, current: Object) -> None:
         """Write the status if it differs from the one that is there, and tell of what flipped."""
@@ -187,65 +175,6 @@ class Reconciler:
             return
         for kind, reason, message in status.transitions(previous, current):
             await self._cluster.post_event(body, kind, reason, message)
-
-    async def _report_unreachable(self, pipeline: Pipeline, body: Object, error: ApiError) -> None:
-        """Best effort: whoever looks sees why nothing moves. The pass itself is tried again with backoff."""
-        children = self._children.of((pipeline.namespace, pipeline.name))
-        problem = Problem("ReconcileError", str(error))
-        try:
-            await self._report(body, status.of_pipeline(pipeline, children, problem, _status(body), _now(), self._release.version))
-        except ApiError as second:
-            logger.debug("Could not report %s: %s", error, second)
-
-
-def _stored_credentials(pipeline: Pipeline, component: Component, live: Live) -> dict[str, str]:
-    secret = live.get(("Secret", names.child_name(pipeline.name, component)))
-    return {key: value for key, value in decode(secret).items() if value} if secret else {}
-
-
-def _refuse_new_key_to_old_data(pipeline: Pipeline, component: Component, data: dict[str, str], live: Live) -> None:
-    name = names.child_name(pipeline.name, component)
-    volume = f"data-{name}-0"
-    if (lost := missing_keys(component, data)) and ("PersistentVolumeClaim", volume) in live:
-        raise Blocked(
-            Problem(
-                "SecretNotFound",
-                f"Secret {name} lacks {', '.join(lost)}, but PersistentVolumeClaim {volume} holds data that only the old value opens. "
-                "Restore the Secret from a backup, or delete the claim to start empty.",
-            )
-        )
-
-
-def _refuse_foreign(pipeline: Pipeline, wanted: list[Object], live: Live) -> None:
-    for child in wanted:
-        there = live.get(_key(child))
-        if there is None or (owner := _owner(there)).get("uid") == pipeline.uid:
-            continue
-        if owner.get("kind") == names.KIND and owner.get("name") == pipeline.name:
-            message = f"{child['kind']} {child['metadata']['name']} of the deleted pipeline of this name is still being removed."
-            raise Blocked(Problem("Progressing", message))
-        if owner or not _is_retained(there):
-            raise Blocked(_conflict(child, "its owner is not this pipeline"))
-
-
-def _is_retained(there: Object) -> bool:
-    """Credentials that an earlier pipeline of this name left behind; they have no owner and are adopted."""
-    labels: dict[str, str] = there["metadata"].get("labels", {})
-    return there["kind"] == "Secret" and labels.get(names.MANAGED_BY_LABEL) == names.MANAGER
-
-
-def _conflict(child: Object, why: str) -> Problem:
-    kind, name = child["kind"], child["metadata"]["name"]
-    return Problem("Conflict", f"{kind} {name} exists and is not this pipeline's: {why}. Rename the pipeline, or remove that {kind}.")
-
-
-def _key(child: Object) -> tuple[str, str]:
-    return child["kind"], child["metadata"]["name"]
-
-
-def _owner(child: Object) -> dict[str, Any]:
-    owners: list[dict[str, Any]] = child["metadata"].get("ownerReferences", [])
-    return next((owner for owner in owners if owner.get("controller")), {})
 
 
 def _status(body: Object) -> Object:

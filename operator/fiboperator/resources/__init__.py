@@ -3,10 +3,11 @@
 from ..names import Component
 from ..spec import Pipeline
 from . import api, flower, ingress, network, postgresql, rabbitmq, worker
-from .credentials import decode, generate, generated_components, missing_keys
+from .credentials import GENERATED, decode, generate, generated_components, missing_keys
 from .objects import Context, Object, Release
 
 __all__ = [
+    "GENERATED",
     "Component",
     "Context",
     "Object",

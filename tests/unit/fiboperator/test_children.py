@@ -7,7 +7,14 @@ from fiboperator.children import Children, compact
 
 def child(name: str = "demo-api", version: int = 1, uid: str = "u1", kind: str = "Service", **body: Any) -> dict[str, Any]:
     labels = {"app.kubernetes.io/instance": "demo"}
-    metadata = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version), "labels": labels, "managedFields": [{"big": 1}]}
+    metadata = {
+        "name": name,
+        "namespace": "ns",
+        "uid": uid,
+        "resourceVersion": str(version),
+        "labels": labels,
+        "managedFields": [{"big": 1}],
+    }
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **body}
 
 

@@ -1,0 +1,79 @@
+"""What a pass must not do: overwrite somebody else's object, or give old data a new key. Pure functions on live objects."""
+
+from . import names
+from .children import ChildKey
+from .names import Component
+from .resources import GENERATED, Object, decode, missing_keys
+from .spec import Pipeline
+from .status import Problem
+
+Live = dict[ChildKey, Object]
+
+
+class Blocked(Exception):
+    """The pass cannot go on until a person, or time, has changed something; it becomes the Ready condition."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def key_of(child: Object) -> ChildKey:
+    """How the live children are looked up."""
+    return child["kind"], child["metadata"]["name"]
+
+
+def owner(child: Object) -> dict[str, str]:
+    """The owner reference of the controller; empty when there is none."""
+    owners: list[dict[str, str]] = child["metadata"].get("ownerReferences", [])
+    return next((reference for reference in owners if reference.get("controller")), {})
+
+
+def stored_credentials(pipeline: Pipeline, component: Component, live: Live) -> dict[str, str]:
+    """The random values in the component's Secret, empty ones left out; never what merely follows from them."""
+    secret = live.get(("Secret", names.child_name(pipeline.name, component)))
+    data = decode(secret) if secret else {}
+    return {key: data[key] for key in GENERATED[component] if data.get(key)}
+
+
+def refuse_new_key_to_old_data(pipeline: Pipeline, component: Component, stored: dict[str, str], live: Live) -> None:
+    """Raise Blocked when a credential is lost while a volume exists that only the old value opens."""
+    name = names.child_name(pipeline.name, component)
+    volume = f"data-{name}-0"
+    lost = missing_keys(component, stored)
+    if lost and ("PersistentVolumeClaim", volume) in live:
+        raise Blocked(
+            Problem(
+                "SecretNotFound",
+                f"Secret {name} lacks {', '.join(lost)}, but PersistentVolumeClaim {volume} holds data that only the old value opens. "
+                "Restore the Secret from a backup, or delete the claim to start empty.",
+            )
+        )
+
+
+def refuse_foreign(pipeline: Pipeline, wanted: list[Object], live: Live) -> None:
+    """Raise Blocked when a child's name is taken by an object that this pipeline does not own."""
+    for child in wanted:
+        there = live.get(key_of(child))
+        if there is None:
+            continue
+        reference = owner(there)
+        if reference.get("uid") == pipeline.uid:
+            continue
+        if reference.get("kind") == names.KIND and reference.get("name") == pipeline.name:
+            message = f"{child['kind']} {child['metadata']['name']} of the deleted pipeline of this name is still being removed."
+            raise Blocked(Problem("Progressing", message))
+        if reference or not _is_retained(there):
+            raise Blocked(conflict(child, "its owner is not this pipeline"))
+
+
+def conflict(child: Object, why: str) -> Problem:
+    """The problem of a name that is taken."""
+    kind, name = key_of(child)
+    return Problem("Conflict", f"{kind} {name} exists and is not this pipeline's: {why}. Rename the pipeline, or remove that {kind}.")
+
+
+def _is_retained(there: Object) -> bool:
+    # Credentials that an earlier pipeline of this name left behind: they have no owner and are adopted.
+    labels: dict[str, str] = there["metadata"].get("labels", {})
+    return there["kind"] == "Secret" and labels.get(names.MANAGED_BY_LABEL) == names.MANAGER

@@ -1,0 +1,142 @@
+"""What every child must be, whatever the spec says."""
+
+from typing import Any
+
+import pytest
+
+from fiboperator.names import Component
+from fiboperator.resources import Context, Release, desired, generate, generated_components
+from fiboperator.spec import parse
+from tests.pipelines import fibpipeline
+
+RELEASE = Release("0.1.0", "fibpipeline/app:0.1.0")
+
+
+def children(spec: dict[str, Any] | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+    pipeline = parse(fibpipeline(spec))
+    credentials = {
+        component: {key: f"SECRET-{component}-{key}" for key in generate(component)} for component in generated_components(pipeline)
+    }
+    found = desired(Context(pipeline, credentials, RELEASE))
+    by_key = {(child["kind"], child["metadata"]["name"]): child for child in found}
+    assert len(by_key) == len(found), "no two children share a name"
+    return by_key
+
+
+def templates(found: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    return [child["spec"]["template"] for (kind, _), child in found.items() if kind in ("Deployment", "StatefulSet")]
+
+
+def test_it_is_a_pure_function() -> None:
+    assert children() == children()
+
+
+def test_a_minimal_pipeline_has_the_seeds_parts_and_sizes() -> None:
+    found = children()
+    rabbitmq, postgresql = found["StatefulSet", "demo-rabbitmq"], found["StatefulSet", "demo-postgresql"]
+    for live, size in ((rabbitmq, "10Gi"), (postgresql, "20Gi")):
+        assert live["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == size
+    assert rabbitmq["spec"]["template"]["spec"]["containers"][0]["resources"] == {
+        "requests": {"cpu": "250m", "memory": "512Mi"},
+        "limits": {"cpu": "500m", "memory": "1Gi"},
+    }
+    assert found["Deployment", "demo-api"]["spec"]["replicas"] == 2
+    autoscaler = found["HorizontalPodAutoscaler", "demo-worker"]["spec"]
+    assert (autoscaler["minReplicas"], autoscaler["maxReplicas"]) == (3, 10)
+    assert autoscaler["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
+    assert autoscaler["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
+    paths = found["Ingress", "demo"]["spec"]["rules"][0]["http"]["paths"]
+    assert [(path["path"], path["pathType"]) for path in paths] == [("/", "Exact"), ("/api", "Prefix"), ("/flower", "Prefix")]
+
+
+def test_the_workers_replicas_are_never_ours() -> None:
+    assert "replicas" not in children()["Deployment", "demo-worker"]["spec"]
+    assert "replicas" not in children({"worker": {"autoscaling": {"enabled": False}}})["Deployment", "demo-worker"]["spec"]
+
+
+@pytest.mark.parametrize(
+    "template", templates(children()), ids=lambda template: template["metadata"]["labels"]["app.kubernetes.io/component"]
+)
+def test_every_pod_is_restricted(template: dict[str, Any]) -> None:
+    spec = template["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    security = spec["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] >= 999
+    assert security["fsGroup"] == security["runAsUser"], "or the volume cannot be written where the driver honours fsGroup"
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert set(container["resources"]) == {"requests", "limits"}
+    for container in spec["containers"]:
+        assert "livenessProbe" in container
+    assert "version" not in "".join(template["metadata"]["labels"]), "an upgrade of the operator must not roll pods"
+
+
+def test_no_password_stands_outside_a_secret() -> None:
+    for (kind, _), child in children().items():
+        if kind != "Secret":
+            assert "SECRET-" not in str(child)
+
+
+def test_every_child_is_owned_except_retained_credentials() -> None:
+    for (kind, _), child in children().items():
+        assert ("ownerReferences" in child["metadata"]) is (kind != "Secret")
+    for child in children({"deletionPolicy": "Delete"}).values():
+        assert child["metadata"]["ownerReferences"][0]["controller"] is True
+    policy = children({"deletionPolicy": "Delete"})["StatefulSet", "demo-postgresql"]["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert policy["whenDeleted"] == "Delete"
+
+
+def test_what_is_switched_off_or_external_is_not_wanted() -> None:
+    kinds = {name for _, name in children({"flower": {"enabled": False}})}
+    assert "demo-flower" not in kinds
+    assert ("Ingress", "demo") not in children({"ingress": {"enabled": False}})
+    external = children({"rabbitmq": {"external": {"secretName": "mine"}}})
+    assert not [name for _, name in external if "rabbitmq" in name]
+    sources = external["Deployment", "demo-worker"]["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+    assert {"secret": {"name": "mine", "items": [{"key": "uri", "path": "fib_broker_url"}]}} in sources
+
+
+@pytest.mark.parametrize(
+    ("spec", "rolled"),
+    [
+        ({"worker": {"concurrency": 2}}, {"demo-worker"}),
+        ({"worker": {"autoscaling": {"maxReplicas": 20}}}, set()),
+        ({"fibonacci": {"maxN": 10}}, {"demo-api", "demo-worker"}),
+        ({"flower": {"readOnly": False}}, {"demo-flower"}),
+        ({"api": {"replicas": 3}}, set()),
+        ({"rabbitmq": {"resources": {"limits": {"memory": "2Gi"}}}}, {"demo-rabbitmq"}),
+        ({"image": "mine/app:2"}, {"demo-api", "demo-worker", "demo-flower"}),
+        ({"deletionPolicy": "Delete"}, set()),
+        ({"ingress": {"host": "fib.example.com"}}, set()),
+    ],
+    ids=str,
+)
+def test_a_change_rolls_what_it_concerns_and_nothing_else(spec: dict[str, Any], rolled: set[str]) -> None:
+    before, after = children(), children(spec)
+    changed = {
+        name
+        for (kind, name), child in after.items()
+        if kind in ("Deployment", "StatefulSet") and child["spec"]["template"] != before[kind, name]["spec"]["template"]
+    }
+    assert changed == rolled
+
+
+def test_a_job_may_not_outlive_its_workers_grace_period() -> None:
+    pod = children({"worker": {"terminationGracePeriodSeconds": 100}})["Deployment", "demo-worker"]["spec"]["template"]["spec"]
+    limit = next(variable["value"] for variable in pod["containers"][0]["env"] if variable["name"] == "FIB_JOB_TIME_LIMIT_SECONDS")
+    assert int(limit) < pod["terminationGracePeriodSeconds"]
+
+
+def test_every_pod_is_under_a_network_policy() -> None:
+    found = children()
+    covered = [child["spec"]["podSelector"]["matchLabels"] for (kind, _), child in found.items() if kind == "NetworkPolicy"]
+    for template in templates(found):
+        assert any(labels.items() <= template["metadata"]["labels"].items() for labels in covered)
+    assert len(covered) == len(Component)

@@ -1,0 +1,135 @@
+"""Readiness as a table of live objects."""
+
+from typing import Any
+
+import yaml
+
+from fiboperator import health
+from fiboperator.health import Verdict
+
+
+def deployment(wanted: int = 3, ready: int = 3, updated: int | None = None, observed: int = 1, **status: Any) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "demo-worker", "generation": 1},
+        "spec": {"replicas": wanted},
+        "status": {
+            "observedGeneration": observed,
+            "readyReplicas": ready,
+            "updatedReplicas": wanted if updated is None else updated,
+            **status,
+        },
+    }
+
+
+def pod(text: str) -> dict[str, Any]:
+    body: dict[str, Any] = yaml.safe_load(text)
+    return {"kind": "Pod", "metadata": {"name": "demo-worker-x"}, "spec": {"nodeName": "node-1"}, **body}
+
+
+PULL = """
+status:
+  containerStatuses:
+    - {name: worker, image: "nowhere/app:1", state: {waiting: {reason: ImagePullBackOff, message: back-off}}}
+"""
+CRASH = """
+status:
+  containerStatuses:
+    - name: worker
+      state: {waiting: {reason: CrashLoopBackOff}}
+      lastState: {terminated: {exitCode: 3, message: "Traceback\\nRuntimeError: no such table"}}
+"""
+UNSCHEDULABLE = """
+spec: {nodeName: ""}
+status:
+  conditions:
+    - {type: PodScheduled, status: "False", reason: Unschedulable, message: "0/5 nodes are available: 5 Insufficient memory."}
+"""
+
+
+def verdict(live: dict[str, Any] | None, pods: list[dict[str, Any]] | None = None, enough: int = 3) -> Verdict:
+    return health.workload("Deployment", "demo-worker", live, pods or [], [], enough)
+
+
+def test_all_pods_ready_is_available() -> None:
+    assert verdict(deployment()) == Verdict(True, "Available", "3 of 3 pods are ready.")
+
+
+def test_scaling_up_beyond_the_floor_stays_ready() -> None:
+    assert verdict(deployment(wanted=6, ready=3)).ready
+
+
+def test_fewer_than_the_floor_is_not_ready() -> None:
+    assert not verdict(deployment(wanted=1, ready=1)).ready
+    assert not verdict(deployment(wanted=3, ready=2)).ready
+
+
+def test_what_its_controller_has_not_seen_is_in_progress_whatever_the_counts_say() -> None:
+    assert verdict(deployment(observed=0)).reason == "Progressing"
+    assert verdict(None).message == "Deployment demo-worker does not exist yet."
+
+
+def test_a_rollout_is_ready_when_all_pods_are_new() -> None:
+    found = verdict(deployment(updated=1))
+    assert (found.ready, found.message) == (False, "Deployment demo-worker: 1 of 3 pods are of the newest version.")
+
+
+def test_a_blocked_pod_is_named_with_its_image_or_its_last_words() -> None:
+    live = deployment(ready=0)
+    assert "Pod demo-worker-x, container worker: ImagePullBackOff nowhere/app:1." in verdict(live, [pod(PULL)]).message
+    assert "exit code 3: RuntimeError: no such table" in verdict(live, [pod(CRASH)]).message
+    found = verdict(live, [pod(UNSCHEDULABLE)])
+    assert found.reason == "Unschedulable"
+    assert "5 Insufficient memory" in found.message
+
+
+def test_a_refused_pod_shows_the_quota() -> None:
+    condition = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: small'}
+    found = verdict(deployment(ready=0, conditions=[condition]))
+    assert "exceeded quota: small" in found.message
+
+
+def test_a_statefulset_without_an_update_under_way_is_rolled_out() -> None:
+    live = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "demo-rabbitmq", "generation": 1},
+        "spec": {"replicas": 1},
+        "status": {"observedGeneration": 1, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "a"},
+    }
+    assert health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1).ready
+    live["status"] = {**live["status"], "updateRevision": "b"}  # type: ignore[dict-item]
+    assert not health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1).ready
+
+
+def test_a_pending_claim_names_its_class() -> None:
+    claim = {"metadata": {"name": "data-demo-rabbitmq-0"}, "spec": {"storageClassName": "fast"}, "status": {"phase": "Pending"}}
+    found = health.workload("StatefulSet", "demo-rabbitmq", deployment(wanted=1, ready=0), [], [claim], 1)
+    assert found.reason == "VolumePending"
+    assert "data-demo-rabbitmq-0 waits for a volume (class fast)" in found.message
+
+
+def test_an_ingress_without_address_gives_the_line_that_helps() -> None:
+    live: dict[str, Any] = {"metadata": {"name": "demo"}, "status": {}}
+    assert health.exposure(live, "kubectl port-forward ...").message.endswith("Until then: kubectl port-forward ...")
+    live["status"] = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
+    assert health.exposure(live, "").ready
+
+
+def test_an_autoscaler_without_metrics_says_so() -> None:
+    live: dict[str, Any] = {
+        "spec": {
+            "minReplicas": 3,
+            "maxReplicas": 10,
+            "metrics": [{"type": "Resource", "resource": {"target": {"averageUtilization": 70}}}],
+        },
+        "status": {
+            "desiredReplicas": 3,
+            "conditions": [
+                {"type": "AbleToScale", "status": "True"},
+                {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"},
+            ],
+        },
+    }
+    assert health.autoscaling(live) == Verdict(False, "FailedGetResourceMetric", "no metrics. Is metrics-server running?")
+    live["status"]["conditions"][1] = {"type": "ScalingActive", "status": "True"}
+    assert health.autoscaling(live).message == "3 of 3-10 workers, for a CPU use of 70 %."

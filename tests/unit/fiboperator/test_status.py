@@ -1,0 +1,143 @@
+"""The status as a pure function."""
+
+from typing import Any
+
+from fiboperator import status
+from fiboperator.spec import parse
+from fiboperator.status import Problem
+from tests.pipelines import fibpipeline
+
+NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
+
+
+def ready_children() -> dict[tuple[str, str], dict[str, Any]]:
+    def workload(kind: str, name: str, replicas: int) -> dict[str, Any]:
+        return {
+            "kind": kind,
+            "metadata": {"name": name, "generation": 1, "labels": {}},
+            "spec": {"replicas": replicas},
+            "status": {"observedGeneration": 1, "readyReplicas": replicas, "updatedReplicas": replicas},
+        }
+
+    found = [
+        workload("StatefulSet", "demo-rabbitmq", 1),
+        workload("StatefulSet", "demo-postgresql", 1),
+        workload("Deployment", "demo-api", 2),
+        workload("Deployment", "demo-worker", 3),
+        workload("Deployment", "demo-flower", 1),
+        {
+            "kind": "Ingress",
+            "metadata": {"name": "demo", "labels": {}},
+            "status": {"loadBalancer": {"ingress": [{"hostname": "fib.local"}]}},
+        },
+    ]
+    return {(child["kind"], child["metadata"]["name"]): child for child in found}
+
+
+def of(
+    children: dict[tuple[str, str], dict[str, Any]],
+    spec: dict[str, Any] | None = None,
+    problem: Problem | None = None,
+    previous: dict[str, Any] | None = None,
+    now: str = NOW,
+) -> dict[str, Any]:
+    return status.of_pipeline(parse(fibpipeline(spec)), children, problem, previous or {}, now, "0.1.0")
+
+
+def condition(found: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    return next((entry for entry in found["conditions"] if entry["type"] == kind), None)
+
+
+def test_everything_ready() -> None:
+    found = of(ready_children())
+    ready = condition(found, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"], ready["observedGeneration"]) == ("True", "Available", 1)
+    assert condition(found, "Reconciling") is None
+    assert condition(found, "Stalled") is None
+    assert found["url"] == "http://fib.local/api"
+    assert found["flowerURL"] == "http://fib.local/flower"
+    assert found["worker"]["ready"] == "3/3"
+    assert "app.kubernetes.io/component=worker" in found["worker"]["selector"]
+
+
+def test_the_first_component_that_is_not_ready_names_itself() -> None:
+    children = ready_children()
+    children["StatefulSet", "demo-rabbitmq"]["status"]["readyReplicas"] = 0
+    children["Deployment", "demo-api"]["status"]["readyReplicas"] = 0
+    found = of(children)
+    ready, reconciling = condition(found, "Ready"), condition(found, "Reconciling")
+    assert ready is not None
+    assert ready["reason"] == "WaitingForBroker"
+    assert reconciling is not None
+    assert reconciling["message"] == ready["message"] == "StatefulSet demo-rabbitmq: 0 of 1 pods are ready."
+
+
+def test_exposed_and_autoscaling_are_no_part_of_ready() -> None:
+    children = ready_children()
+    children["Ingress", "demo"]["status"] = {}
+    found = of(children)
+    exposed, ready = condition(found, "Exposed"), condition(found, "Ready")
+    assert exposed is not None and ready is not None
+    assert exposed["status"] == "False"
+    assert "port-forward svc/demo-api 8080:80" in exposed["message"]
+    assert ready["status"] == "True"
+    assert "url" not in found
+
+
+def test_times_move_only_on_flips() -> None:
+    children = ready_children()
+    first = of(children)
+    assert of(children, previous=first, now=LATER) == first, "an equal status is not written"
+    children["Deployment", "demo-flower"]["status"]["readyReplicas"] = 0
+    second = of(children, previous=first, now=LATER)
+    flower, api, ready = (condition(second, kind) for kind in ("FlowerReady", "APIReady", "Ready"))
+    assert flower is not None and api is not None and ready is not None
+    assert (flower["lastTransitionTime"], ready["lastTransitionTime"], api["lastTransitionTime"]) == (LATER, LATER, NOW)
+
+
+def test_a_problem_that_only_a_person_ends_is_stalled() -> None:
+    found = of(ready_children(), problem=Problem("Conflict", "Service demo-api exists"))
+    assert condition(found, "Stalled") is not None
+    assert condition(found, "Reconciling") is None
+    transient = of(ready_children(), problem=Problem("ReconcileError", "no answer"))
+    assert condition(transient, "Reconciling") is not None
+
+
+def test_paused_says_so() -> None:
+    ready = condition(of(ready_children(), {"paused": True}), "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("True", "Paused")
+
+
+def test_what_is_external_or_off_needs_no_workload() -> None:
+    children = ready_children()
+    del children["StatefulSet", "demo-rabbitmq"], children["Deployment", "demo-flower"]
+    found = of(children, {"rabbitmq": {"external": {"secretName": "mine"}}, "flower": {"enabled": False}})
+    broker, ready = condition(found, "BrokerReady"), condition(found, "Ready")
+    assert broker is not None and ready is not None
+    assert (broker["reason"], ready["status"]) == ("External", "True")
+    assert condition(found, "FlowerReady") is None
+    assert "flowerURL" not in found
+
+
+def test_an_unreadable_spec_keeps_what_was_known() -> None:
+    before = of(ready_children())
+    found = status.of_unreadable(2, Problem("InvalidSpec", "spec.api: missing"), before, LATER)
+    ready, broker = condition(found, "Ready"), condition(found, "BrokerReady")
+    assert ready is not None and broker is not None
+    assert (ready["status"], ready["reason"], ready["observedGeneration"]) == ("False", "InvalidSpec", 2)
+    assert broker["status"] == "True"
+    assert found["observedGeneration"] == 2
+
+
+def test_an_event_a_transition_and_none_between() -> None:
+    children = ready_children()
+    children["StatefulSet", "demo-rabbitmq"]["status"]["readyReplicas"] = 0
+    waiting = of(children)
+    assert status.transitions({}, waiting) == [("Normal", "WaitingForBroker", "StatefulSet demo-rabbitmq: 0 of 1 pods are ready.")]
+    assert status.transitions(waiting, waiting) == []
+    available = of(ready_children(), previous=waiting)
+    assert status.transitions(waiting, available)[0][:2] == ("Normal", "Available")
+    conflict = of(ready_children(), problem=Problem("Conflict", "taken"), previous=available)
+    assert status.transitions(available, conflict)[0][:2] == ("Warning", "Conflict")
