@@ -1,0 +1,97 @@
+"""The Flask application: JSON API, page, documents and health, everything under /api."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIFlask
+from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from fibapp import __version__
+from fibapp.api import health, jobs, page, problems
+from fibapp.api.intake import Intake
+from fibapp.api.stats import Stats
+from fibapp.jobs import Bounds
+from fibapp.metrics import REQUESTS, SECONDS
+from fibapp.settings import Settings
+from fibapp.store import Database
+from fibapp.store.jobs import JobStore
+from fibapp.store.outbox import Outbox
+from fibapp.store.wakeup import Notifier
+
+PACKAGE = Path(__file__).parent.parent
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def create_app(settings: Settings, database: Database) -> Flask:
+    """The application over `database`; nothing is connected before the first request needs it."""
+    app = APIFlask(
+        __name__,
+        title="FibPipeline",
+        version=__version__,
+        spec_path="/api/openapi.json",
+        docs_path=None,
+        static_folder=str(PACKAGE / "static"),
+        static_url_path="/api/static",
+        template_folder=str(PACKAGE / "templates"),
+        json_errors=False,
+    )
+    app.config.update(
+        MAX_CONTENT_LENGTH=jobs.MAX_BATCH_BYTES,
+        SEND_FILE_MAX_AGE_DEFAULT=3600,
+        PIPELINE_NAME=settings.pipeline_name,
+        TAGS=[{"name": "Jobs", "description": "Submit, watch, cancel and retry"}],
+        VALIDATION_ERROR_SCHEMA=None,
+        HTTP_ERROR_SCHEMA=_problem_schema(),
+        DESCRIPTION="Fibonacci numbers, computed by workers. Errors are problem documents (RFC 9457).",
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    store = JobStore(database)
+    notifier = Notifier(Outbox(database, hold_seconds=0, base_seconds=0, cap_seconds=0))
+    notifier.start()
+    bounds = Bounds(recursive=settings.max_recursive_n, fast=settings.max_n)
+    app.extensions["jobs"] = store
+    app.extensions["notifier"] = notifier
+    app.extensions["stats"] = Stats(store)
+    app.extensions["intake"] = Intake(store, notifier, bounds, max_batch=settings.max_batch_jobs, max_queued=settings.max_queued_per_client)
+    for blueprint in (jobs.blueprint, page.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    problems.register(app)
+    _observe(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _problem_schema() -> dict[str, Any]:
+    from fibapp.api.models import ProblemOut
+
+    return ProblemOut.model_json_schema()
+
+
+def _observe(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.begun = time.perf_counter()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.path.startswith("/api/static/"):
+            return response
+        response.headers.setdefault("Cache-Control", "no-store")
+        endpoint = request.endpoint or "none"
+        REQUESTS.labels(request.method, endpoint, response.status_code).inc()
+        SECONDS.labels(endpoint).observe(time.perf_counter() - g.begun)
+        return response

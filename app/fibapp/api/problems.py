@@ -1,0 +1,94 @@
+"""Errors as problem documents (RFC 9457): what is wrong, where, which bound, which value; never a traceback or an address."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, json, request
+from werkzeug.exceptions import HTTPException
+
+from fibapp.store import StoreAway
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+
+
+class Problem(Exception):
+    """An answer other than success. `members` are extra members of the document, such as field, bound and value."""
+
+    def __init__(self, status: int, title: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = headers or {}
+        self.members = members
+
+    def response(self) -> Response:
+        """The document as HTTP."""
+        document = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail, "instance": request.path}
+        body = json.dumps({**document, **self.members}) + "\n"
+        return Response(body, self.status, self.headers, content_type=MEDIA_TYPE)
+
+
+def malformed(detail: str, **members: Any) -> Problem:
+    """400: not even well-formed."""
+    return Problem(400, "Malformed request", detail, **members)
+
+
+def invalid(detail: str, *, field: str, **members: Any) -> Problem:
+    """422: well-formed, but a value is not acceptable."""
+    return Problem(422, "Invalid value", detail, field=field, **members)
+
+
+def not_found(detail: str) -> Problem:
+    """404."""
+    return Problem(404, "Not found", detail)
+
+
+def conflict(detail: str, **members: Any) -> Problem:
+    """409: not possible in the present state."""
+    return Problem(409, "Conflict", detail, **members)
+
+
+def store_away() -> Problem:
+    """503: nothing was stored."""
+    return Problem(
+        503,
+        "Database away",
+        "The database does not answer, so nothing was stored. Try again in a few seconds.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def register(app: Flask) -> None:
+    """Let every error of `app` become a problem document."""
+
+    @app.errorhandler(Problem)
+    def on_problem(problem: Problem) -> Response:
+        return problem.response()
+
+    @app.errorhandler(StoreAway)
+    def on_store_away(error: StoreAway) -> Response:
+        logger.warning("answering 503: %s", error)
+        return store_away().response()
+
+    @app.errorhandler(HTTPException)
+    def on_http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        detail = _DETAILS.get(status, error.description or error.name)
+        headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+        return Problem(status, error.name, detail, headers=headers).response()
+
+    @app.errorhandler(Exception)
+    def on_bug(error: Exception) -> Response:
+        logger.error("unexpected error in %s %s", request.method, request.path, exc_info=error)
+        return Problem(500, "Internal error", "An unexpected error; the log of the API has the details.").response()
+
+
+_DETAILS = {
+    404: "There is nothing at this address. The API is described at /api/docs.",
+    413: "The body is larger than this request may be.",
+    415: "Send the body as application/json.",
+}

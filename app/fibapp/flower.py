@@ -1,0 +1,14 @@
+"""Role `flower`: Flower with our configuration, started from here so that no credential stands in an argument or in the environment."""
+
+from pathlib import Path
+
+from fibapp.queue import create_celery
+from fibapp.settings import Settings
+
+CONFIGURATION = Path(__file__).with_name("flowerconfig.py")
+
+
+def run(settings: Settings) -> None:
+    """Serve Flower until SIGTERM."""
+    app = create_celery(settings)
+    app.start(["flower", f"--conf={CONFIGURATION}"])

@@ -1,0 +1,56 @@
+"""Settings of every role, read from the environment (`FIB_...`) or from files of a mounted Secret."""
+
+import os
+import socket
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_SECRETS_DIR = "/run/secrets/fibpipeline"
+
+
+class Settings(BaseSettings):
+    """What an operator of the application can choose; credentials are `SecretStr`, so that they never reach a log by accident."""
+
+    model_config = SettingsConfigDict(env_prefix="FIB_", extra="ignore")
+
+    database_url: SecretStr = SecretStr("postgresql://fib@localhost:5432/fib")
+    broker_url: SecretStr = SecretStr("amqp://localhost:5672/fib")
+    broker_api_url: str = ""
+    flower_basic_auth: SecretStr = SecretStr("")
+    flower_cookie_secret: SecretStr = SecretStr("")
+    flower_read_only: bool = True
+
+    max_recursive_n: int = Field(default=40, ge=0, le=90)
+    max_n: int = Field(default=1_000_000, ge=0, le=100_000_000)
+    max_batch_jobs: int = Field(default=1_000, ge=1)
+    max_queued_per_client: int = Field(default=10_000, ge=1)
+    max_crashes: int = Field(default=5, ge=1, description="Crashed attempts after which a job fails for good")
+    pipeline_name: str = "fibpipeline"
+    trusted_proxies: int = Field(default=1, ge=0, description="Reverse proxies whose X-Forwarded-* headers are believed")
+
+    worker_concurrency: int = Field(default=1, ge=1, le=64)
+    job_time_limit_seconds: float = Field(default=285, gt=0, le=1685)
+    lease_seconds: float = Field(default=15, gt=0)
+    pod_name: str = Field(default_factory=socket.gethostname)
+
+    database_timeout_seconds: float = Field(default=1.0, gt=0, description="The longest the API waits for the database")
+    api_threads: int = Field(default=16, ge=1)
+    api_database_connections: int = Field(default=8, ge=1)
+
+    # Fixed in a pipeline; several processes on one machine need others.
+    listen_host: str = "0.0.0.0"  # noqa: S104  a container is reached by its Service
+    api_port: int = 8000
+    api_internal_port: int = 9000
+    relay_port: int = 9001
+    worker_port: int = 9002
+    flower_port: int = 5555
+
+    log_level: str = "INFO"
+
+
+def load_settings() -> Settings:
+    """The settings of this process; files in `FIB_SECRETS_DIR` fill in what the environment does not say."""
+    folder = Path(os.environ.get("FIB_SECRETS_DIR", DEFAULT_SECRETS_DIR))
+    return Settings(_secrets_dir=folder if folder.is_dir() else None)  # type: ignore[call-arg]

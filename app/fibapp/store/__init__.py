@@ -1,0 +1,8 @@
+"""The store: everything that talks to PostgreSQL, and nothing that does not.
+
+`engine` opens connections and bounds their waits; `jobs` is what the API asks, `claims` what a worker asks, `outbox` what the relay asks.
+"""
+
+from fibapp.store.engine import Database, StoreAway
+
+__all__ = ["Database", "StoreAway"]

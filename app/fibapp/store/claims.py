@@ -1,0 +1,124 @@
+"""What a worker asks of the store: claim a job, keep the claim, store the result once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from fibapp.store.engine import Database
+
+# A job whose lease ran out was lost with its worker, which counts as a crash. Only a claim fails a job for its crashes, so that the
+# message that led here can go to the dead-letter queue.
+CLAIM = text(
+    """UPDATE jobs SET
+        crashes = crashes + (state = 'running')::int,
+        state = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN 'failed' ELSE 'running' END,
+        error = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN
+            format('crashed %s times; the last time: %s', crashes + (state = 'running')::int, coalesce(error, 'its worker was lost')) END,
+        attempts = attempts + CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN 0 ELSE 1 END,
+        worker = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN worker ELSE :worker END,
+        finished_at = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN now() END,
+        due_at = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN NULL ELSE now() + :lease * interval '1 second' END,
+        lease_until = now() + :lease * interval '1 second',
+        token = :token, started_at = now(), duration_ms = NULL
+    WHERE id = :id AND (state = 'queued' OR (state = 'running' AND lease_until < now()))
+    RETURNING state, n, algorithm"""
+)
+WHY_NOT = text("SELECT state, crashes FROM jobs WHERE id = :id")
+RENEW = text(
+    """UPDATE jobs SET lease_until = now() + :lease * interval '1 second', due_at = now() + :lease * interval '1 second'
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[])) AS held (id, token)
+    WHERE jobs.id = held.id AND jobs.token = held.token AND jobs.state = 'running' RETURNING jobs.id"""
+)
+STORE = text(
+    """UPDATE jobs SET state = 'done', result = :result, digits = length(:result), error = NULL, finished_at = now(),
+        duration_ms = :duration_ms, writes = writes + 1, due_at = NULL, lease_until = NULL
+    WHERE id = :id AND token = :token AND state = 'running'"""
+)
+FAIL = text(
+    """UPDATE jobs SET state = 'failed', error = :error, finished_at = now(), duration_ms = :duration_ms, due_at = NULL, lease_until = NULL
+    WHERE id = :id AND token = :token AND state = 'running'"""
+)
+STORED_BY = text("SELECT 1 FROM jobs WHERE id = :id AND token = :token AND state = ANY('{done,failed}')")
+CRASHED = text(
+    """UPDATE jobs SET state = 'queued', crashes = crashes + 1, error = :reason, token = NULL, lease_until = NULL,
+        publishes = 0, due_at = now()
+    WHERE id = :id AND token = :token AND state = 'running'"""
+)
+RELEASE = text(
+    """UPDATE jobs SET state = 'queued', token = NULL, lease_until = NULL, publishes = 0, due_at = now()
+    WHERE id = :id AND token = :token AND state = 'running'"""
+)
+
+Refusal = Literal["duplicate", "poison"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to compute a job until the lease ends; `token` proves it when storing."""
+
+    job_id: UUID
+    token: UUID
+    n: int
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job and the token it was claimed with."""
+
+    job_id: UUID
+    token: UUID
+
+
+class ClaimStore:
+    """The jobs as a worker sees them. Every method may raise StoreAway and is safe to repeat."""
+
+    def __init__(self, database: Database, *, lease_seconds: float, max_crashes: int) -> None:
+        self._database = database
+        self._lease = lease_seconds
+        self._max_crashes = max_crashes
+
+    def claim(self, job_id: UUID, worker: str) -> Claim | Refusal:
+        """Take the job, or learn why not: "duplicate" (finished, cancelled, unknown or held by another) or "poison" (crashed too often)."""
+        token = uuid4()
+        values = {"id": job_id, "token": token, "worker": worker, "lease": self._lease, "max_crashes": self._max_crashes}
+        with self._database.connection() as connection:
+            row = connection.execute(CLAIM, values).first()
+            if row is not None:
+                return Claim(job_id, token, row.n, row.algorithm) if row.state == "running" else "poison"
+            row = connection.execute(WHY_NOT, {"id": job_id}).first()
+        return "poison" if row is not None and row.state == "failed" and row.crashes >= self._max_crashes else "duplicate"
+
+    def renew(self, held: Sequence[Held]) -> set[UUID]:
+        """Prolong the leases; returns the jobs still held. The others were cancelled or taken over: their work is in vain."""
+        values = {"ids": [h.job_id for h in held], "tokens": [h.token for h in held], "lease": self._lease}
+        with self._database.connection() as connection:
+            return set(connection.execute(RENEW, values).scalars())
+
+    def store(self, held: Held, result: str, duration_ms: float) -> bool:
+        """Write the result, if the claim still stands. True also when an earlier try of this very claim was committed unheard."""
+        return self._finish(held, STORE, {"result": result, "duration_ms": duration_ms})
+
+    def fail(self, held: Held, error: str, duration_ms: float | None = None) -> bool:
+        """End the job with a reason in words, if the claim still stands."""
+        return self._finish(held, FAIL, {"error": error, "duration_ms": duration_ms})
+
+    def crashed(self, held: Held, reason: str) -> None:
+        """The process that computed the job died: count it and queue the job again; the next claim decides whether that was too often."""
+        with self._database.connection() as connection:
+            connection.execute(CRASHED, {"id": held.job_id, "token": held.token, "reason": reason})
+
+    def release(self, held: Held) -> None:
+        """Give the job back unfinished (a shutdown): it is an attempt, but nobody's failure."""
+        with self._database.connection() as connection:
+            connection.execute(RELEASE, {"id": held.job_id, "token": held.token})
+
+    def _finish(self, held: Held, statement: object, values: dict[str, object]) -> bool:
+        key = {"id": held.job_id, "token": held.token}
+        with self._database.connection() as connection:
+            if connection.execute(statement, {**key, **values}).rowcount:  # type: ignore[call-overload]
+                return True
+            return connection.execute(STORED_BY, key).first() is not None

@@ -1,0 +1,32 @@
+"""The Celery task: `fib_job`."""
+
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+from celery.exceptions import Reject
+
+from fibapp.queue import TASK
+from fibworker.work import Worker
+
+SHOWN_DIGITS = 100
+
+
+def register(app: Celery, worker: Worker) -> None:
+    """Let `app` answer `fib_job` messages with `worker`."""
+
+    @app.task(name=TASK, bind=True, acks_late=True)  # type: ignore[untyped-decorator]
+    def fib_job(self: Any, n: int, algorithm: str = "recursive") -> int | str:
+        """Compute the job whose id is the message's; n and algorithm in the message are for people, the row decides."""
+        ending, text = worker.work(UUID(self.request.id))
+        if ending == "poison":
+            # The row says `failed`; the message goes to the dead-letter queue, for somebody to look at.
+            raise Reject(f"job {self.request.id} crashed too often", requeue=False)
+        return shown(text)
+
+
+def shown(text: str) -> int | str:
+    """What Flower shows: the number, a long one shortened (an integer of more than 4300 digits would turn success into failure)."""
+    if len(text) <= SHOWN_DIGITS:
+        return int(text) if text.isdigit() else text
+    return f"{text[:20]}...{text[-20:]} ({len(text)} digits)"
