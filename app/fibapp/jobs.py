@@ -73,7 +73,7 @@ class Job:
             "created_at": rfc3339(self.created_at),
             "started_at": rfc3339(self.started_at),
             "finished_at": rfc3339(self.finished_at),
-            "duration_ms": self.duration_ms,
+            "duration_ms": None if self.duration_ms is None else round(self.duration_ms, 3),
             "worker": self.worker,
         }
 

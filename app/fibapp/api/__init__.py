@@ -2,14 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 from apiflask import APIFlask
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fibapp import __version__
-from fibapp.api import health, jobs, page, problems
+from fibapp.api import document, health, jobs, page, problems
 from fibapp.api.intake import Intake
 from fibapp.api.stats import Stats
 from fibapp.jobs import Bounds
@@ -48,10 +47,6 @@ def create_app(settings: Settings, database: Database) -> Flask:
         MAX_CONTENT_LENGTH=jobs.MAX_BATCH_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         PIPELINE_NAME=settings.pipeline_name,
-        TAGS=[{"name": "Jobs", "description": "Submit, watch, cancel and retry"}],
-        VALIDATION_ERROR_SCHEMA=None,
-        HTTP_ERROR_SCHEMA=_problem_schema(),
-        DESCRIPTION="Fibonacci numbers, computed by workers. Errors are problem documents (RFC 9457).",
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
@@ -65,18 +60,13 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.extensions["intake"] = Intake(store, notifier, bounds, max_batch=settings.max_batch_jobs, max_queued=settings.max_queued_per_client)
     for blueprint in (jobs.blueprint, page.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
+    document.configure(app)
     problems.register(app)
     _observe(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
-
-
-def _problem_schema() -> dict[str, Any]:
-    from fibapp.api.models import ProblemOut
-
-    return ProblemOut.model_json_schema()
 
 
 def _observe(app: Flask) -> None:

@@ -6,11 +6,12 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import Response, current_app, request, url_for
 
+from fibapp.api.document import returns, takes
 from fibapp.api.intake import Intake
 from fibapp.api.models import DEFAULT_PAGE, MAX_PAGE, BatchIn, BatchOut, JobIn, JobOut, ListQuery, PageOut, StatsOut
 from fibapp.api.problems import conflict, invalid, malformed, not_found
 from fibapp.api.stats import Stats
-from fibapp.api.strict import documents, reads
+from fibapp.api.strict import reads
 from fibapp.jobs import CANCELLABLE, RETRYABLE, STATES, Job, State
 from fibapp.store.jobs import JobStore
 
@@ -56,7 +57,7 @@ def parse_id(text: str) -> UUID:
 
 @blueprint.post("/jobs")
 @reads(blueprint, JobIn, limit=MAX_JOB_BYTES)
-@blueprint.output(JobOut, status_code=202, description="Accepted and durable; Location is its address")
+@returns(blueprint, JobOut, status=202, description="Accepted and durable; Location is its address")
 @blueprint.doc(summary="Submit one number", responses=[400, 413, 415, 422, 429, 503])
 def submit(wanted: JobIn) -> Any:
     """Answered once the job is committed to the database; a worker computes it later, whatever happens to the broker meanwhile."""
@@ -66,7 +67,7 @@ def submit(wanted: JobIn) -> Any:
 
 @blueprint.post("/batches")
 @reads(blueprint, BatchIn, limit=MAX_BATCH_BYTES)
-@blueprint.output(BatchOut, status_code=202, description="All accepted and durable")
+@returns(blueprint, BatchOut, status=202, description="All accepted and durable")
 @blueprint.doc(summary="Submit many numbers at once", responses=[400, 413, 415, 422, 429, 503])
 def submit_batch(wanted: BatchIn) -> Any:
     """All jobs are committed in one transaction, or none is."""
@@ -75,8 +76,8 @@ def submit_batch(wanted: BatchIn) -> Any:
 
 
 @blueprint.get("/jobs")
-@documents(blueprint, ListQuery, "query")
-@blueprint.output(PageOut)
+@takes(blueprint, ListQuery, "query")
+@returns(blueprint, PageOut)
 @blueprint.doc(
     summary="List jobs, newest first",
     responses=[422, 503],
@@ -114,7 +115,7 @@ def parse_number(name: str, smallest: int, largest: int) -> int | None:
 
 
 @blueprint.get("/jobs/<job_id>")
-@blueprint.output(JobOut)
+@returns(blueprint, JobOut)
 @blueprint.doc(summary="Show a job", responses=[400, 404, 503])
 def show(job_id: str) -> Any:
     """The job document."""
@@ -122,7 +123,7 @@ def show(job_id: str) -> Any:
 
 
 @blueprint.delete("/jobs/<job_id>")
-@blueprint.output(JobOut)
+@returns(blueprint, JobOut)
 @blueprint.doc(summary="Cancel a job", responses=[400, 404, 409, 503])
 def cancel(job_id: str) -> Any:
     """A queued job is cancelled at once; a running one too, and its worker stops computing within a second or two."""
@@ -135,7 +136,7 @@ def cancel(job_id: str) -> Any:
 
 
 @blueprint.post("/jobs/<job_id>/retry")
-@blueprint.output(JobOut, status_code=202)
+@returns(blueprint, JobOut, status=202)
 @blueprint.doc(summary="Queue a failed or cancelled job again", responses=[400, 404, 409, 503])
 def retry(job_id: str) -> Any:
     """The job keeps its id and its count of attempts."""
@@ -163,7 +164,7 @@ def result(job_id: str) -> Response:
 
 
 @blueprint.get("/stats")
-@blueprint.output(StatsOut)
+@returns(blueprint, StatsOut)
 @blueprint.doc(summary="Count the jobs by state", responses=[503])
 def stats() -> Any:
     """The counts may be a second old."""

@@ -10,6 +10,7 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fibapp.api.document import takes
 from fibapp.api.problems import Problem, invalid, malformed
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -89,18 +90,7 @@ def reads(blueprint: APIBlueprint, model: type[Model], *, limit: int) -> Callabl
         def read_then_view(*args: Any, **kwargs: Any) -> Any:
             return view(validate(model, read_json(limit)), *args, **kwargs)
 
-        return documents(blueprint, model, "json")(read_then_view)
-
-    return decorate
-
-
-def documents(blueprint: APIBlueprint, model: type[BaseModel], location: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a view: the API document says that it reads `model` at `location`; the view itself does the reading."""
-
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        # APIFlask notes the model on the view and returns a wrapper that reads leniently: only the note is wanted.
-        blueprint.input(model, location=location)(view)
-        return view
+        return takes(blueprint, model, "json")(read_then_view)
 
     return decorate
 
@@ -111,6 +101,8 @@ def _sentence(field: str, error: ErrorDetails) -> str:
             return f"{field} is missing."
         case "extra_forbidden":
             return f"{field} is not a member of this request."
+        case "int_type" if isinstance(error["input"], _HugeInteger):
+            return f"{field} is beyond every bound; given was {error['input']!r}."
         case "int_type":
             return f"{field} must be an integer, not {_kind(error['input'])} {_shown(error['input'])}."
         case _:
@@ -124,7 +116,7 @@ def _value(error: ErrorDetails) -> dict[str, Any]:
 def _kind(value: Any) -> str:
     kinds: dict[type, str] = {
         bool: "a boolean",
-        float: "a number with a fraction",
+        float: "a floating-point number",
         str: "a string",
         list: "an array",
         dict: "an object",
