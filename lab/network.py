@@ -54,8 +54,8 @@ def connect_node(control_plane_pid: int, pid: int, node: Node, nodes: list[Node]
     """Put the namespace of `pid` on the bridge as `node`, with routes to the other nodes' pods."""
     with suppress(LabError):  # of a node that was killed a moment ago
         _inside(control_plane_pid, "ip", "link", "delete", node.link)
-    # Named after the node until it is inside: `eth0` is the host's own.
-    run("ip", "link", "add", node.link, "netns", _name(control_plane_pid), "type", "veth", "peer", "name", "eth0", "netns", _name(pid))
+    # Both ends are made inside their namespaces: the host never sees them.
+    run("ip", "link", "add", node.link, "netns", str(control_plane_pid), "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     _batch(control_plane_pid, [f"link set {node.link} master {BRIDGE} up"])
     _forward(pid)
     _batch(
@@ -68,10 +68,6 @@ def connect_node(control_plane_pid: int, pid: int, node: Node, nodes: list[Node]
             *(f"route replace {other.pod_cidr} via {other.address}" for other in nodes if other != node),
         ],
     )
-
-
-def _name(pid: int) -> str:
-    return str(pid)
 
 
 def _forward(pid: int) -> None:
@@ -93,3 +89,21 @@ def other_lab_address() -> bool:
 def host_routes() -> list[str]:
     """The host's routes into the lab."""
     return [line for line in run("ip", "-4", "route").splitlines() if HOST_LINK in line] if os.path.exists(f"/sys/class/net/{HOST_LINK}") else []
+
+
+def is_connected(pid: int) -> bool:
+    """True if the control plane's namespace is linked to the host."""
+    return (Path("/sys/class/net") / HOST_LINK).exists() and _has_link(pid, "lab-host")
+
+
+def has_node(control_plane_pid: int, node: Node) -> bool:
+    """True if the node is on the bridge."""
+    return _has_link(control_plane_pid, node.link)
+
+
+def _has_link(pid: int, name: str) -> bool:
+    try:
+        _inside(pid, "ip", "link", "show", "dev", name)
+    except LabError:
+        return False
+    return True

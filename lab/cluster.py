@@ -1,0 +1,227 @@
+"""The lab as a whole: up, down, and what runs in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from lab import addons, cache, cgroups, controlplane, golang, images, namespaces, network, node, pki, preflight, process, store
+from lab.console import say, step
+from lab.settings import HOST_LINK, INGRESS_ADDRESS, REPOSITORY, LabError, Node, Settings
+
+FORWARDER = "ingress-forwarder"
+POLICY_AGENT = "network-policy-agent"
+_READY_SECONDS = 180
+
+
+def kubectl(settings: Settings, *arguments: str, check: bool = True) -> str:
+    """Run the lab's kubectl as the lab's own administrator and return its output; "" on failure without `check`."""
+    try:
+        return process.run(settings.bin / "kubectl", f"--kubeconfig={settings.system_kubeconfig}", *arguments)
+    except LabError:
+        if check:
+            raise
+        return ""
+
+
+def prepare(settings: Settings) -> bool:
+    """Build everything the lab is made of; True if something had to be built."""
+    preflight.check()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with cache.locked(settings.home / "locks" / "build", lambda: say("waiting: another build is running")):
+        return _build(settings)
+
+
+def _build(settings: Settings) -> bool:
+    if golang.missing(settings):
+        # The compiler keeps the cores busy; while the modules come over the network, the Debian roots do too.
+        with ThreadPoolExecutor(1) as pool:
+            downloads = pool.submit(golang.download)
+            stand_ins = images.ensure(settings, images.STAND_INS)
+            downloads.result()
+    else:
+        stand_ins = images.ensure(settings, images.STAND_INS)
+    programs = golang.build(settings)
+    system = images.ensure(settings, images.SYSTEM)
+    project = images.ensure_project(settings)
+    prepared = store.prepare(settings)
+    return any((programs, stand_ins, system, project, prepared))
+
+
+def up(settings: Settings) -> bool:
+    """Bring the lab up, from whatever state it is in; False if it was up already and nothing changed."""
+    changed = prepare(settings)
+    with cache.locked(settings.home / "locks" / "run", lambda: say("waiting: another command changes the lab")):
+        return _start(settings) or changed
+
+
+def _start(settings: Settings) -> bool:
+    _same_size(settings)
+    begin = time.monotonic()
+    changed = pki.ensure(settings)
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    if not namespaces.is_running(settings, controlplane.NAME):
+        if network.other_lab_address():
+            raise LabError("the host has addresses in 172.31.255.0/24 already, which the lab needs for itself")
+        for each in settings.nodes:  # without their control plane the nodes have no network
+            node.kill(settings, each)
+        say("control plane ...")
+        plan = settings.run / "control-plane.json"
+        plan.write_text(json.dumps(controlplane.plan(settings), indent=1))
+        namespaces.launch(settings, controlplane.NAME, plan)
+        changed = True
+    control_plane = namespaces.inner_pid(settings, controlplane.NAME)
+    if not network.is_connected(control_plane):
+        network.connect_control_plane(control_plane, settings.nodes)
+        changed = True
+    started = [each for each in settings.nodes if not node.is_running(settings, each)]
+    if started:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda each: node.launch(settings, each), started))
+        say(f"{len(started)} nodes launched")
+    for each in settings.nodes:
+        if each in started or not network.has_node(control_plane, each):
+            node.connect(settings, each)
+            changed = True
+    process.wait_for("the API server", lambda: kubectl(settings, "get", "--raw", "/readyz", check=False) == "ok", 90)
+    if changed:
+        addons.apply(settings)
+        say(f"API server ready, add-ons applied ({time.monotonic() - begin:.1f} s after the start)")
+    changed |= _start_host_programs(settings)
+    _wait_ready(settings, begin if changed else None)
+    return changed
+
+
+def _same_size(settings: Settings) -> None:
+    """A running lab keeps its number of nodes."""
+    running = sorted(settings.run.glob("processes/node-*.json"))
+    if len(running) > settings.node_count and namespaces.is_running(settings, controlplane.NAME):
+        raise LabError(f"the lab runs with {len(running)} nodes; `python -m lab down` first, or FIBLAB_NODES={len(running)}")
+
+
+def _start_host_programs(settings: Settings) -> bool:
+    folder, changed = settings.run / "processes", False
+    programs: dict[str, list[str | Path]] = {
+        FORWARDER: ["socat", f"TCP-LISTEN:{settings.ingress_port},bind=127.0.0.1,reuseaddr,fork", f"TCP:{INGRESS_ADDRESS}:80"],
+        POLICY_AGENT: [sys.executable, "-m", "lab.netpol_agent"],
+    }
+    for name, command in programs.items():
+        if not process.recorded(folder, name):
+            environment = {"FIBLAB_HOME": str(settings.home), "FIBLAB_NODES": str(settings.node_count)}
+            process.start(name, command, folder, settings.logs / f"{name}.log", env=environment, cwd=REPOSITORY)
+            changed = True
+    return changed
+
+
+def ready_nodes(settings: Settings) -> list[str]:
+    """Names of the nodes whose Ready condition is True."""
+    path = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+    lines = kubectl(settings, "get", "nodes", "-o", f"jsonpath={path}", check=False).split()
+    return [line.split("=")[0] for line in lines if line.endswith("=True")]
+
+
+def metrics_api_answers(settings: Settings) -> bool:
+    """True once the metrics API has figures of every node."""
+    text = kubectl(settings, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes", check=False)
+    return bool(text) and len(json.loads(text)["items"]) >= settings.node_count
+
+
+def _wait_ready(settings: Settings, begin: float | None) -> None:
+    def tell(what: str) -> None:
+        if begin is not None:
+            say(f"{what} ({time.monotonic() - begin:.1f} s after the start)")
+
+    process.wait_for(f"{settings.node_count} nodes Ready", lambda: len(ready_nodes(settings)) >= settings.node_count, _READY_SECONDS, 0.3)
+    tell(f"{settings.node_count} nodes Ready")
+    for what in ("kube-system/coredns", "traefik/traefik"):
+        namespace, name = what.split("/")
+        kubectl(settings, "rollout", "status", f"--namespace={namespace}", f"deployment/{name}", f"--timeout={_READY_SECONDS}s")
+    tell("CoreDNS and Traefik ready")
+    process.wait_for("the metrics API", lambda: metrics_api_answers(settings), _READY_SECONDS, 0.3)
+    tell("metrics API answers")
+
+
+def down(settings: Settings) -> bool:
+    """Stop the lab, whatever is left of it, and leave nothing behind; True if there was something."""
+    with cache.locked(settings.home / "locks" / "run", lambda: say("waiting: another command changes the lab")):
+        folder = settings.run / "processes"
+        found = settings.run.exists()
+        for record in sorted(folder.glob("*.json")):
+            found |= process.end(folder, record.stem)
+        cgroups.remove()
+        network.disconnect_host()
+        # A killed namespace's mounts go with its last process; the folder can be busy for a moment longer.
+        end = time.monotonic() + 10
+        while settings.run.exists():
+            shutil.rmtree(settings.run, ignore_errors=True)
+            if time.monotonic() > end:
+                raise LabError(f"{settings.run} cannot be removed")
+        return found
+
+
+def node_kill(settings: Settings, number: int) -> None:
+    """Cut a node's power: all its processes are gone at once, its disk stays."""
+    node.kill(settings, _node(settings, number))
+
+
+def node_start(settings: Settings, number: int) -> None:
+    """Start a killed node; it comes back with its images, volumes and pods."""
+    each = _node(settings, number)
+    if not node.is_running(settings, each):
+        node.launch(settings, each)
+        node.connect(settings, each)
+
+
+def _node(settings: Settings, number: int) -> Node:
+    if not 1 <= number <= settings.node_count:
+        raise LabError(f"the lab has the nodes 1 to {settings.node_count}, not {number}")
+    if not namespaces.is_running(settings, controlplane.NAME):
+        raise LabError("the lab is not up: `python -m lab up`")
+    return Node(number)
+
+
+def reload_images(settings: Settings) -> list[str]:
+    """Rebuild what changed and load it into the running nodes; the names of the images that were loaded."""
+    before = store.imported(settings)
+    prepare(settings)
+    after = store.imported(settings)
+    changed = [key for key, value in after.items() if key != "containerd" and before.get(key) != value]
+    if changed:
+        store.load_into_nodes(settings, changed)
+    return changed
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What a shell or a test needs to use the lab, KUBECONFIG first."""
+    return {"KUBECONFIG": str(settings.kubeconfig), "FIBLAB_HOME": str(settings.home), "FIBLAB_NODES": str(settings.node_count)}
+
+
+def run_with(settings: Settings, command: list[str]) -> int:
+    """Run a command with the lab up; a lab that was not up before is taken down after it."""
+    import os
+
+    was_up = namespaces.is_running(settings, controlplane.NAME)
+    try:
+        up(settings)
+        path = f"{settings.bin}:{os.environ.get('PATH', '')}"
+        return subprocess.run(command, env={**os.environ, **environment(settings), "PATH": path}, check=False).returncode
+    finally:
+        if not was_up:
+            with suppress(LabError):
+                down(settings)
+
+
+def leftovers(settings: Settings) -> list[str]:
+    """What of the lab is on this machine though it should not be after `down`."""
+    found = [str(branch) for branch in cgroups.branches()]
+    if (Path("/sys/class/net") / HOST_LINK).exists():
+        found.append(f"link {HOST_LINK}")
+    if settings.run.exists():
+        found.append(str(settings.run))
+    return found

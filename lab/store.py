@@ -1,0 +1,143 @@
+"""The prepared image store: every image imported and unpacked once, then copied to a node by hard links in a fraction of a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lab import cache, golang, images, namespaces
+from lab.console import step
+from lab.process import run, wait_for
+from lab.settings import Settings
+
+_NAMESPACE = "k8s.io"
+"""containerd's namespace for what the kubelet sees."""
+
+
+def _note(settings: Settings) -> Path:
+    return settings.store / "imported.json"
+
+
+def imported(settings: Settings) -> dict[str, str]:
+    """Hash of every image in the store, by image, and containerd's own under `containerd`."""
+    try:
+        noted: dict[str, str] = json.loads(_note(settings).read_text())
+    except (OSError, ValueError):
+        return {}
+    return noted
+
+
+def _built(settings: Settings) -> dict[str, str]:
+    """Hash of every built image's archive, by image."""
+    keys = (*images.SYSTEM, *images.STAND_INS, *images.PROJECT)
+    return {key: (settings.images / key / ".key").read_text() for key in keys if (settings.images / key / ".key").exists()}
+
+
+def _containerd_key() -> str:
+    return cache.digest(*(golang.program_key(program) for program in golang.PROGRAMS if program.name.startswith("containerd")))
+
+
+def is_fresh(settings: Settings) -> bool:
+    """True if the store holds every built image as it is now."""
+    return imported(settings) == {"containerd": _containerd_key(), **_built(settings)}
+
+
+def prepare(settings: Settings) -> bool:
+    """Import the images that are new or changed; True if there were any."""
+    if is_fresh(settings):
+        return False
+    if imported(settings).get("containerd") != _containerd_key():
+        shutil.rmtree(settings.store, ignore_errors=True)
+        settings.store.mkdir(parents=True)
+        _remember(settings, "containerd", _containerd_key())
+    noted, built = imported(settings), _built(settings)
+    changed = [key for key, value in built.items() if noted.get(key) != value]
+    with step(f"image store: {', '.join(changed)}"), _containerd(settings) as address:
+        for key in changed:
+            run(*_ctr(settings, address), "images", "import", "--local", images.archive(settings, key))
+            _remember(settings, key, built[key])
+    return True
+
+
+def _remember(settings: Settings, key: str, value: str) -> None:
+    noted = {**imported(settings), key: value}
+    fresh = _note(settings).with_suffix(".new")
+    fresh.write_text(json.dumps(noted, indent=1))
+    fresh.rename(_note(settings))
+
+
+def _ctr(settings: Settings, address: str) -> list[str | Path]:
+    return [settings.bin / "ctr", "--address", address, "--namespace", _NAMESPACE]
+
+
+@contextmanager
+def _containerd(settings: Settings) -> Iterator[str]:
+    """A containerd without pods on the store, in a mount namespace of its own; ended when the block is left."""
+    scratch = settings.home / "store-run"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    address = str(scratch / "sock")
+    configuration = scratch / "config.toml"
+    configuration.write_text(
+        f'version = 3\nroot = "{settings.store / "containerd"}"\nstate = "{scratch / "state"}"\n'
+        f'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"]\n[grpc]\naddress = "{address}"\n'
+    )
+    log_file = settings.home / "build-logs" / "store.log"
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("a") as log:
+        command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        server = subprocess.Popen([*command, settings.bin / "containerd", "--config", configuration], stdout=log, stderr=log)
+    try:
+        wait_for(f"the image store's containerd (log: {log_file})", lambda: _answers(settings, address), 30)
+        yield address
+    finally:
+        # In good order, so that its database is closed: the child of unshare is containerd itself.
+        with suppress(OSError):
+            children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+            for pid in children:
+                os.kill(int(pid), 15)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _answers(settings: Settings, address: str) -> bool:
+    return subprocess.run([*_ctr(settings, address), "version"], capture_output=True, check=False).returncode == 0
+
+
+def copy_to(settings: Settings, target: Path) -> None:
+    """Give a node its own copy, unless it has one: hard links, except for the databases, which are written in place."""
+    if target.exists():
+        return
+    fresh = target.with_name(target.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    run("cp", "--archive", "--link", settings.store / "containerd", fresh)
+    for database in fresh.rglob("*.db"):
+        copy = database.with_suffix(".copy")
+        shutil.copy2(database, copy)
+        copy.rename(database)
+    fresh.rename(target)
+
+
+def load_into_nodes(settings: Settings, keys: list[str]) -> list[str]:
+    """Import images into every running node, all nodes at once; return the nodes' names."""
+    running = [node.name for node in settings.nodes if namespaces.is_running(settings, node.name)]
+
+    def load(name: str) -> None:
+        for key in keys:
+            namespaces.enter(
+                settings, name, *_ctr(settings, "/run/containerd/containerd.sock"), "images", "import", "--local", images.archive(settings, key)
+            )
+
+    with ThreadPoolExecutor(max(len(running), 1)) as pool:
+        list(pool.map(load, running))
+    return running
