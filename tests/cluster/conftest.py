@@ -1,0 +1,193 @@
+"""The operator as a process, logged in as its own ServiceAccount, against a real API server that the tests may break."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from fiboperator.cluster import APPLIED_KINDS
+from lab.bare import BareControlPlane
+from lab.services import free_port
+from lab.settings import REPOSITORY, Settings
+from tests.cluster.kubectl import kubectl
+from tests.waiting import eventually
+
+CHILD_KINDS = ",".join(plural for _, plural in APPLIED_KINDS.values())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def control_plane() -> Iterator[BareControlPlane]:
+    """One bare control plane for the whole tier, with the operator's manifests installed (its Deployment has no node to run on)."""
+    with BareControlPlane(Settings.from_environment()) as control_plane:
+        os.environ["KUBECONFIG"] = str(control_plane.kubeconfig)
+        kubectl("apply", "-f", str(REPOSITORY / "deploy/install.yaml"))
+        kubectl("wait", "crd/fibpipelines.fibpipeline.io", "--for=condition=Established", "--timeout=30s")
+        yield control_plane
+
+
+class OperatorProcess:
+    """The operator, started and killed at will."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self.log = log
+        self.health_port, self.metrics_port = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start it and wait until it is alive."""
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self._kubeconfig),
+            "FIBPIPELINE_APP_IMAGE": "fibpipeline/app:0.1.0",
+            "FIBPIPELINE_HEALTH_PORT": str(self.health_port),
+            "FIBPIPELINE_METRICS_PORT": str(self.metrics_port),
+        }
+        with self.log.open("ab") as log:
+            command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "fiboperator"]
+            self._process = subprocess.Popen(command, env=environment, cwd=REPOSITORY / "operator", stdout=log, stderr=log)
+        eventually(self.is_alive, f"the operator to be alive (log: {self.log})")
+        return self
+
+    def is_alive(self) -> bool:
+        """What its liveness probe says."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/healthz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL, in the middle of whatever it does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process:
+            self._process.send_signal(how)
+            self._process.wait(30)
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(control_plane: BareControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The login of the operator's ServiceAccount: with it the tests prove the RBAC too."""
+    token = kubectl("create", "token", "fibpipeline-operator", "-n", "fibpipeline-system", "--duration=2h").stdout.strip()
+    path = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    control_plane.write_kubeconfig(path, token)
+    return path
+
+
+@pytest.fixture
+def stopped_operator(operator_kubeconfig: Path, tmp_path: Path) -> Iterator[OperatorProcess]:
+    """An operator that has not been started."""
+    process = OperatorProcess(operator_kubeconfig, tmp_path / "operator.log")
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def operator(stopped_operator: OperatorProcess) -> OperatorProcess:
+    """A running operator."""
+    return stopped_operator.start()
+
+
+class Namespace:
+    """A namespace with at most one pipeline, `demo`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def kubectl(self, *arguments: str, stdin: Any = None) -> str:
+        """kubectl in this namespace; returns what it prints."""
+        return kubectl("--namespace", self.name, *arguments, stdin=stdin).stdout
+
+    def apply(self, spec: dict[str, Any] | None = None) -> None:
+        """Apply the pipeline."""
+        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": "demo"}, "spec": spec or {}}
+        self.kubectl("apply", "-f", "-", stdin=body)
+
+    def pipeline(self) -> dict[str, Any]:
+        """The pipeline as it is."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", "fib", "demo", "-o", "json"))
+        return found
+
+    def condition(self, kind: str = "Ready") -> dict[str, Any]:
+        """One of the pipeline's conditions; empty while there is none."""
+        conditions = self.pipeline().get("status", {}).get("conditions", [])
+        return next((condition for condition in conditions if condition["type"] == kind), {})
+
+    def children(self) -> dict[str, dict[str, Any]]:
+        """Everything the operator applies, by `Kind/name`."""
+        items = json.loads(self.kubectl("get", CHILD_KINDS, "-l", "app.kubernetes.io/managed-by=fibpipeline-operator", "-o", "json"))[
+            "items"
+        ]
+        return {f"{item['kind']}/{item['metadata']['name']}": item for item in items}
+
+    def versions(self) -> dict[str, str]:
+        """The resource versions of the pipeline and its children: equal ones mean that nothing was written."""
+        objects = {**self.children(), "FibPipeline/demo": self.pipeline()}
+        return {key: item["metadata"]["resourceVersion"] for key, item in objects.items()}
+
+    def passwords(self) -> dict[str, Any]:
+        """The data of the credentials."""
+        return {key: item["data"] for key, item in self.children().items() if key.startswith("Secret/")}
+
+    def converged(self) -> bool:
+        """All children are there and the status is of the present generation."""
+        pipeline = self.pipeline()
+        return (
+            pipeline.get("status", {}).get("observedGeneration") == pipeline["metadata"]["generation"]
+            and "Deployment/demo-worker" in self.children()
+        )
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    """A namespace of the test's own."""
+    name = f"t-{secrets.token_hex(4)}"
+    kubectl("create", "namespace", name)
+    yield Namespace(name)
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def masked() -> Callable[[dict[str, dict[str, Any]]], dict[str, Any]]:
+    """What is left of objects when all that differs between two equal pipelines is taken away."""
+    return _masked
+
+
+def _masked(objects: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    volatile = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "namespace")
+    result = {}
+    for key, item in objects.items():
+        body = {field: value for field, value in item.items() if field not in ("status", "metadata", "data")}
+        metadata = {field: value for field, value in item["metadata"].items() if field not in volatile}
+        metadata["ownerReferences"] = [{**owner, "uid": ""} for owner in metadata.get("ownerReferences", [])]
+        annotations = {name: value for name, value in metadata.get("annotations", {}).items() if "applied" not in name}
+        body = json.loads(json.dumps(body))
+        _drop(body, "clusterIP", "clusterIPs", "fibpipeline.io/config")
+        result[key] = {**body, "metadata": {**metadata, "annotations": annotations}, "keys": sorted(item.get("data", {}))}
+    return result
+
+
+def _drop(value: Any, *keys: str) -> None:
+    if isinstance(value, dict):
+        for key in keys:
+            value.pop(key, None)
+        for inner in value.values():
+            _drop(inner, *keys)
+    elif isinstance(value, list):
+        for inner in value:
+            _drop(inner, *keys)
