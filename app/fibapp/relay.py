@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 LOOK_SECONDS = 1.0
 """How long the relay sleeps at most, notified or not."""
-GRACE_SECONDS = 5.0
-"""How long a published job may be neither in the queue nor claimed before its message counts as lost."""
 KEY_HOURS = 24.0
 STUCK_SECONDS = 60.0
 
@@ -36,10 +34,12 @@ CONNECTED = Gauge("fib_relay_broker_connected", "1 while the relay has a connect
 class Relay:
     """One relay; several may run, they share the work by row locks."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher, listener: Listener) -> None:
+    def __init__(self, outbox: Outbox, publisher: Publisher, listener: Listener, *, grace_seconds: float) -> None:
+        """`grace_seconds`: how long a published job may be neither in the queue nor claimed before its message counts as lost."""
         self._outbox = outbox
         self._publisher = publisher
         self._listener = listener
+        self._grace = grace_seconds
         self._stop = threading.Event()
         self._progress = time.monotonic()
         self._looked = 0.0
@@ -119,7 +119,7 @@ class Relay:
             return False
         depth = self._publisher.depth()
         if depth == 0:
-            hastened = self._outbox.hasten_missing(GRACE_SECONDS)
+            hastened = self._outbox.hasten_missing(self._grace)
             if hastened:
                 logger.warning("the queue is empty but %d jobs wait for their message; publishing them again", hastened)
         if depth >= waiting:
@@ -141,8 +141,13 @@ class Relay:
 def run(settings: Settings) -> None:
     """Relay until SIGTERM."""
     database = Database(settings.database_url.get_secret_value(), role="relay", connections=2, timeout=5.0)
-    outbox = Outbox(database, hold_seconds=10.0, base_seconds=30.0, cap_seconds=600.0)
-    relay = Relay(outbox, Publisher(create_celery(settings)), Listener(database))
+    outbox = Outbox(
+        database,
+        hold_seconds=settings.relay_hold_seconds,
+        base_seconds=settings.relay_base_seconds,
+        cap_seconds=settings.relay_cap_seconds,
+    )
+    relay = Relay(outbox, Publisher(create_celery(settings)), Listener(database), grace_seconds=settings.relay_grace_seconds)
     httpd.serve(settings.listen_host, settings.relay_port, {"/healthz": httpd.health(relay.stuck), "/metrics": httpd.metrics})
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from fibapp.api import create_app
 from fibapp.settings import Settings
 from fibapp.store import Database
 
-BODY_SECONDS = 10.0
+BODY_SECONDS = 5.0
 """How long a client may pause while it sends its request."""
 
 

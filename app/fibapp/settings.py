@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15, gt=0)
     pod_name: str = Field(default_factory=socket.gethostname)
 
+    relay_hold_seconds: float = Field(default=10, gt=0, description="When another relay takes over what one began to publish")
+    relay_grace_seconds: float = Field(default=5, gt=0, description="When a message neither queued nor claimed counts as lost")
+    relay_base_seconds: float = Field(default=30, gt=0, description="The first wait before a job is published again; doubles")
+    relay_cap_seconds: float = Field(default=600, gt=0, description="The longest such wait")
+
     database_timeout_seconds: float = Field(default=1.0, gt=0, description="The longest the API waits for the database")
     api_threads: int = Field(default=16, ge=1)
     api_database_connections: int = Field(default=8, ge=1)

@@ -39,7 +39,6 @@ def returns(blueprint: APIBlueprint, model: type[BaseModel], status: int = 200, 
 def configure(app: APIFlask) -> None:
     """Let every error of the document be a problem document."""
     app.config.update(
-        TAGS=[{"name": "Jobs", "description": "Submit, watch, cancel and retry"}, {"name": "Health", "description": "For the cluster"}],
         DESCRIPTION="Fibonacci numbers, computed by workers. Errors are problem documents (RFC 9457).",
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         HTTP_ERROR_SCHEMA=ProblemOut.model_json_schema(),

@@ -5,7 +5,7 @@ from flask import Response
 
 from fibapp.api.jobs import store
 
-blueprint = APIBlueprint("health", __name__, url_prefix="/api", tag="Health")
+blueprint = APIBlueprint("health", __name__, url_prefix="/api", tag={"name": "Health", "description": "For the cluster"})
 
 
 @blueprint.get("/healthz")

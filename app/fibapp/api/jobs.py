@@ -19,7 +19,7 @@ MAX_JOB_BYTES = 1024
 MAX_BATCH_BYTES = 256 * 1024
 MAX_POSITION = 2**63 - 1
 
-blueprint = APIBlueprint("jobs", __name__, url_prefix="/api", tag="Jobs")
+blueprint = APIBlueprint("jobs", __name__, url_prefix="/api", tag={"name": "Jobs", "description": "Submit, watch, cancel and retry"})
 
 
 def intake() -> Intake:

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+MAX_DISCARDED_BYTES = 4 * 1024 * 1024
 
 
 class Problem(Exception):
@@ -79,12 +80,22 @@ def register(app: Flask) -> None:
         status = error.code or 500
         detail = _DETAILS.get(status, error.description or error.name)
         headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+        if status == 413:
+            _discard_body()
+            headers["Connection"] = "close"
         return Problem(status, error.name, detail, headers=headers).response()
 
     @app.errorhandler(Exception)
     def on_bug(error: Exception) -> Response:
         logger.error("unexpected error in %s %s", request.method, request.path, exc_info=error)
         return Problem(500, "Internal error", "An unexpected error; the log of the API has the details.").response()
+
+
+def _discard_body() -> None:
+    """Take what the client still sends: closing over unread bytes would reset the connection before the client reads our answer."""
+    stream, left = request.environ["wsgi.input"], MAX_DISCARDED_BYTES
+    while left > 0 and (chunk := stream.read(min(left, 65536))):
+        left -= len(chunk)
 
 
 _DETAILS = {

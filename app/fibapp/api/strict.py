@@ -9,6 +9,7 @@ from apiflask import APIBlueprint
 from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from werkzeug.exceptions import ClientDisconnected
 
 from fibapp.api.document import takes
 from fibapp.api.problems import Problem, invalid, malformed
@@ -37,7 +38,10 @@ def read_json(limit: int) -> Any:
             raise malformed("The request has no body; send a JSON object.")
         raise Problem(415, "Unsupported media type", "Send the body as application/json.")
     request.max_content_length = limit
-    body = request.get_data(cache=False)  # werkzeug answers 413 by itself
+    try:
+        body = request.get_data(cache=False)  # werkzeug answers 413 by itself
+    except ClientDisconnected:
+        raise Problem(408, "Request timeout", "The body did not arrive in time.", headers={"Connection": "close"}) from None
     if not body.strip():
         raise malformed("The request has no body; send a JSON object.")
     return parse(body)

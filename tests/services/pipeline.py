@@ -1,0 +1,311 @@
+"""A whole pipeline of plain processes: API, relay, workers and Flower on real servers, each test's in a database and a vhost of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+import psycopg2
+
+from lab.services import PostgreSQL, RabbitMQ, free_port
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+SABOTAGE = Path(__file__).with_name("sabotage")
+FLOWER_LOGIN = ("watcher", "flower-pa55")
+
+# Shorter than in a pipeline, so that waiting for them fits into a test.
+FAST = {
+    "FIB_LEASE_SECONDS": "3",
+    "FIB_RELAY_HOLD_SECONDS": "1",
+    "FIB_RELAY_GRACE_SECONDS": "1",
+    "FIB_RELAY_BASE_SECONDS": "2",
+    "FIB_RELAY_CAP_SECONDS": "8",
+    "FIB_JOB_TIME_LIMIT_SECONDS": "60",
+}
+
+
+class Process:
+    """One process of the pipeline and its log."""
+
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as stream:
+            self._popen = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+        self.port = 0
+        """Where it answers health and metrics, for a worker."""
+
+    @property
+    def running(self) -> bool:
+        """Has it not ended?"""
+        return self._popen.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process itself, not its children."""
+        self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.send(signal.SIGKILL)
+        self._popen.wait(10)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Wait for the end; returns the status."""
+        return self._popen.wait(seconds)
+
+    def children(self) -> list[int]:
+        """Pids of the direct children."""
+        tasks = Path(f"/proc/{self.pid}/task")
+        return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+    def freeze(self) -> None:
+        """SIGSTOP the process and its children."""
+        for pid in (self.pid, *self.children()):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT them."""
+        for pid in (*self.children(), self.pid):
+            os.kill(pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it and its children, whatever they do."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for pid in self.children():
+                os.kill(pid, signal.SIGKILL)
+        if self.running:
+            self.kill()
+
+
+class Pipeline:
+    """Starts processes over `broker` and `database` and asks them what people would ask."""
+
+    def __init__(self, broker: RabbitMQ, database: PostgreSQL, folder: Path, settings: dict[str, str] | None = None) -> None:
+        self.broker = broker
+        self.database = database
+        self.folder = folder
+        self.name = f"t{uuid4().hex[:10]}"
+        self.processes: list[Process] = []
+        self.settings = {**FAST, **(settings or {})}
+        self._make_database()
+        self._make_vhost()
+        self.api_port = free_port()
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.api_port}", timeout=10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.close()
+        self.client.close()
+
+    @property
+    def database_url(self) -> str:
+        """The pipeline's own database."""
+        return self.database.url.rpartition("/")[0] + f"/{self.name}"
+
+    @property
+    def broker_url(self) -> str:
+        """The pipeline's own vhost."""
+        return self.broker.url.rpartition("/")[0] + f"/{self.name}"
+
+    # Processes.
+
+    def up(self, *, workers: int = 1, concurrency: int = 1) -> Self:
+        """Migrate and start one API, one relay and `workers` workers, and wait until all serve."""
+        self.migrate()
+        self.start_api()
+        self.start_relay()
+        for _ in range(workers):
+            self.start_worker(concurrency=concurrency)
+        return self
+
+    def migrate(self) -> None:
+        """Bring the schema up to date."""
+        assert self._start("migrate", ["-m", "fibapp", "migrate"]).wait() == 0
+
+    def start_api(self, *, sabotage: str = "", wait: bool = True) -> Process:
+        """Start the API; only one at a time."""
+        ports = {"FIB_API_PORT": str(self.api_port), "FIB_API_INTERNAL_PORT": str(free_port())}
+        process = self._start("api", ["-m", "fibapp", "api"], ports, sabotage)
+        if wait:
+            self._serves(process, f"http://127.0.0.1:{self.api_port}/api/healthz")
+        return process
+
+    def start_relay(self, *, sabotage: str = "") -> Process:
+        """Start a relay."""
+        return self._start("relay", ["-m", "fibapp", "relay"], {"FIB_RELAY_PORT": str(free_port())}, sabotage)
+
+    def start_worker(self, *, concurrency: int = 1, sabotage: str = "", wait: bool = True, **settings: str) -> Process:
+        """Start a worker pod's processes; `process.port` answers health and metrics."""
+        port = free_port()
+        more = {"FIB_WORKER_PORT": str(port), "FIB_POD_NAME": f"pod-{port}", "FIB_WORKER_CONCURRENCY": str(concurrency), **settings}
+        process = self._start("worker", ["-m", "fibworker"], more, sabotage)
+        process.port = port
+        if wait:
+            self._serves(process, f"http://127.0.0.1:{port}/readyz")
+        return process
+
+    def start_flower(self) -> tuple[Process, httpx.Client]:
+        """Start Flower; returns it and a client that is logged in."""
+        port = free_port()
+        process = self._start("flower", ["-m", "fibapp", "flower"], {"FIB_FLOWER_PORT": str(port)})
+        self._serves(process, f"http://127.0.0.1:{port}/flower/healthcheck")
+        return process, httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=FLOWER_LOGIN, timeout=10)
+
+    def _start(self, role: str, arguments: Sequence[str], more: dict[str, str] | None = None, sabotage: str = "") -> Process:
+        path = [str(ROOT / "app"), str(ROOT / "worker")]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "FIB_DATABASE_URL": self.database_url,
+            "FIB_BROKER_URL": self.broker_url,
+            "FIB_BROKER_API_URL": self.broker.management_url,
+            "FIB_FLOWER_BASIC_AUTH": ":".join(FLOWER_LOGIN),
+            "FIB_FLOWER_COOKIE_SECRET": "c" * 32,
+            "FIB_LISTEN_HOST": "127.0.0.1",
+            "PYTHONPATH": os.pathsep.join([str(SABOTAGE), *path] if sabotage else path),
+            "SABOTAGE": sabotage,
+            **self.settings,
+            **(more or {}),
+        }
+        process = Process(arguments, environment, self.folder / f"{len(self.processes)}-{role}.log")
+        self.processes.append(process)
+        return process
+
+    def _serves(self, process: Process, url: str) -> None:
+        def answers() -> bool:
+            assert process.running, f"the process ended:\n{process.log.read_text()[-3000:]}"
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(url, timeout=2).status_code == 200
+            return False
+
+        eventually(answers, f"200 from {url}", interval=0.05)
+
+    # What people do.
+
+    def submit(self, n: int, algorithm: str = "recursive", **headers: str) -> str:
+        """Post one job; returns its id."""
+        answer = self.client.post("/api/jobs", json={"n": n, "algorithm": algorithm}, headers=headers)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def submit_many(self, numbers: Sequence[int], algorithm: str = "recursive") -> list[str]:
+        """Post a batch; returns the ids."""
+        answer = self.client.post("/api/batches", json={"jobs": [{"n": n, "algorithm": algorithm} for n in numbers]})
+        assert answer.status_code == 202, answer.text
+        return [job["id"] for job in answer.json()["jobs"]]
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job document."""
+        answer = self.client.get(f"/api/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def until(self, job_id: str, state: str, seconds: float = 30) -> dict[str, Any]:
+        """Wait until the job is in `state`; returns it."""
+
+        def reached() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job["state"] == state else None
+
+        return eventually(lambda: reached(), f"job {job_id} to be {state}", seconds, 0.05) or {}
+
+    def until_all_done(self, ids: Sequence[str], seconds: float = 60) -> None:
+        """Wait until every job is done, then check values and that each was written once."""
+        eventually(lambda: self.count("state <> 'done'", ids) == 0, f"{len(ids)} jobs to be done", seconds)
+        self.check_promise(ids)
+
+    def check_promise(self, ids: Sequence[str]) -> None:
+        """No accepted job is lost; each result is right and was stored once."""
+        rows = self.rows("id, n, state, result, writes, error", ids)
+        assert len(rows) == len(set(ids)), "an accepted job has no row"
+        for row in rows:
+            assert (row["state"], row["writes"]) in {("done", 1), ("failed", 0), ("cancelled", 0)}, row
+            if row["state"] == "done":
+                assert row["result"] == fibonacci(row["n"]), row
+            if row["state"] == "failed":
+                assert row["error"], row
+
+    # What only a test may look at.
+
+    def rows(self, columns: str, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Columns of the rows of `ids`, or of all."""
+        where = "TRUE" if ids is None else "id = ANY(%s::uuid[])"
+        with self.connection() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT {columns} FROM jobs WHERE {where} ORDER BY seq", (list(ids or ()),) if ids is not None else None)  # noqa: S608
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def row(self, job_id: str, columns: str = "*") -> dict[str, Any]:
+        """One row."""
+        return self.rows(columns, [job_id])[0]
+
+    def count(self, condition: str, ids: Sequence[str]) -> int:
+        """How many rows of `ids` fulfil an SQL condition."""
+        return int(self.rows(f"count(*) FILTER (WHERE {condition}) OVER () AS found", ids)[0]["found"])
+
+    @contextlib.contextmanager
+    def connection(self, url: str = "") -> Iterator[Any]:
+        """A connection of the test's own to the pipeline's database."""
+        connection = psycopg2.connect(url or self.database_url, connect_timeout=5)
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def manage(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask RabbitMQ's management API; `{vhost}` in the path stands for ours."""
+        url = self.broker.management_url + path.replace("{vhost}", urllib.parse.quote(self.name, safe=""))
+        answer = httpx.request(method, url, json=body, auth=(self.broker.user, self.broker.password), timeout=10)
+        assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
+        return json.loads(answer.text) if answer.text else None
+
+    def drain_messages(self, queue: str) -> list[dict[str, Any]]:
+        """Take the messages that wait in a queue out of it."""
+        body = {"count": 1000, "ackmode": "ack_requeue_false", "encoding": "auto"}
+        return list(self.manage("POST", f"queues/{{vhost}}/{queue}/get", body))
+
+    def log(self, role: str = "") -> str:
+        """What the processes of `role` (or all) wrote."""
+        return "\n".join(file.read_text(errors="replace") for file in sorted(self.folder.glob(f"*{role}.log")))
+
+    def _make_database(self) -> None:
+        with self.connection(self.database.url) as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {self.name}")
+
+    def _make_vhost(self) -> None:
+        self.manage("PUT", "vhosts/{vhost}")
+        self.manage("PUT", f"permissions/{{vhost}}/{self.broker.user}", {"configure": ".*", "write": ".*", "read": ".*"})
+
+    remake_vhost: Callable[["Pipeline"], None] = _make_vhost
+
+
+def fibonacci(n: int) -> str:
+    """F(n) in decimal, by adding: slow for large n, but plainly right."""
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        return str(a)
+    finally:
+        sys.set_int_max_str_digits(limit)

@@ -1,0 +1,194 @@
+"""Our own processes die, freeze or are told to leave, at the worst moment. Rows of the fault table by number."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.services.pipeline import Pipeline
+from tests.services.sabotage.sitecustomize import POISON
+from tests.waiting import eventually
+
+SLOW = 36
+"""Takes some seconds here, so that a fault finds it running."""
+
+
+def test_row_27_api_killed_between_commit_and_publish(pipeline: Pipeline) -> None:
+    pipeline.migrate()
+    api = pipeline.start_api(sabotage="api_dies_after_commit")
+    with pytest.raises(httpx.TransportError):
+        pipeline.client.post("/api/jobs", json={"n": 19})
+    # gunicorn's master starts another worker process, which would serve on; the whole pod dies here.
+    api.close()
+    pipeline.start_relay()
+    pipeline.start_worker()
+    pipeline.start_api()
+    [row] = pipeline.rows("id, state")
+    assert pipeline.until(str(row["id"]), "done")["result"] == "4181"
+    pipeline.check_promise([str(row["id"])])
+
+
+def test_row_28_relay_killed_between_publish_and_mark(pipeline: Pipeline) -> None:
+    pipeline.migrate()
+    pipeline.start_api()
+    relay = pipeline.start_relay(sabotage="relay_dies_before_mark")
+    job = pipeline.submit(18)
+    assert relay.wait() == -signal.SIGKILL
+    assert pipeline.row(job)["publishes"] == 0, "it died before the mark"
+    pipeline.start_relay()
+    eventually(lambda: pipeline.row(job)["publishes"] == 1, "the second relay to publish again")
+    worker = pipeline.start_worker()
+    pipeline.until_all_done([job])
+    eventually(lambda: 'ending="duplicate"} 1.0' in metrics(worker.port), "the duplicate message to be absorbed")
+    pipeline.check_promise([job])
+
+
+def test_row_29_worker_killed_mid_task(pipeline: Pipeline) -> None:
+    pipeline.up()
+    first = pipeline.processes[-1]
+    job = pipeline.submit(SLOW)
+    before = pipeline.until(job, "running")
+    children = first.children()
+    first.kill()
+    eventually(lambda: not any(alive(pid) for pid in children), "the working process to follow its supervisor")
+    pipeline.start_worker()
+    after = pipeline.until(job, "done", 60)
+    assert after["worker"] != before["worker"]
+    assert after["attempts"] == 2
+    assert pipeline.row(job)["crashes"] == 1
+    pipeline.check_promise([job])
+
+
+def test_row_30_working_process_killed_mid_task(pipeline: Pipeline) -> None:
+    pipeline.up()
+    supervisor = pipeline.processes[-1]
+    job = pipeline.submit(SLOW)
+    pipeline.until(job, "running")
+    [child] = supervisor.children()
+    os.kill(child, signal.SIGKILL)
+    pipeline.until(job, "done", 60)
+    row = pipeline.row(job)
+    assert (row["attempts"], row["crashes"], row["writes"]) == (2, 1, 1)
+    assert supervisor.running
+    assert "killed by SIGKILL" in pipeline.log("worker")
+
+
+def test_row_31_a_job_that_always_kills_its_process(pipelines: Any) -> None:
+    pipeline: Pipeline = pipelines(FIB_MAX_CRASHES="3")
+    pipeline.migrate()
+    pipeline.start_api()
+    pipeline.start_relay()
+    pipeline.start_worker(sabotage="poison")
+    poison, healthy = pipeline.submit(POISON), pipeline.submit(12)
+    failed = pipeline.until(poison, "failed", 60)
+    assert failed["error"] == "crashed 3 times; the last time: its process was killed by SIGKILL"
+    assert failed["attempts"] == 3
+    assert pipeline.until(healthy, "done")["result"] == "144"
+    dead = eventually(lambda: pipeline.drain_messages("fib.dead"), "the message in the dead-letter queue", 15)
+    assert {message["properties"]["message_id"] for message in dead} == {poison}
+    # It can be tried again, once somebody mended the cause.
+    pipeline.processes[-1].close()
+    pipeline.start_worker()
+    pipeline.client.post(f"/api/jobs/{poison}/retry")
+    assert pipeline.until(poison, "done")["result"] == "233"
+
+
+def test_row_32_sigterm_then_sigkill_before_the_job_ends(pipeline: Pipeline) -> None:
+    pipeline.up()
+    first = pipeline.processes[-1]
+    job = pipeline.submit(SLOW + 1)
+    pipeline.until(job, "running")
+    first.send(signal.SIGTERM)
+    eventually(lambda: "Warm shutdown" in pipeline.log("worker"), "the warm shutdown to begin")
+    assert first.running, "it waits for its job"
+    first.kill()
+    pipeline.start_worker()
+    assert pipeline.until(job, "done", 60)["attempts"] == 2
+    pipeline.check_promise([job])
+
+
+def test_row_33_a_hurried_shutdown_gives_the_job_back_at_once(pipeline: Pipeline) -> None:
+    pipeline.up()
+    first = pipeline.processes[-1]
+    job = pipeline.submit(SLOW)
+    pipeline.until(job, "running")
+    first.send(signal.SIGTERM)
+    eventually(lambda: "Warm shutdown" in pipeline.log("worker"), "the warm shutdown to begin")
+    first.send(signal.SIGTERM)
+    assert first.wait() == 0
+    row = pipeline.row(job)
+    assert (row["state"], row["crashes"], row["lease_until"]) == ("queued", 0, None), "no failure of anybody, and free at once"
+    pipeline.start_worker()
+    pipeline.until_all_done([job])
+
+
+def test_a_warm_shutdown_finishes_the_job_and_takes_no_other(pipeline: Pipeline) -> None:
+    pipeline.up()
+    worker = pipeline.processes[-1]
+    first = pipeline.submit(SLOW - 2)
+    pipeline.until(first, "running")
+    second = pipeline.submit(3)
+    worker.send(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    assert (pipeline.job(first)["state"], pipeline.job(second)["state"]) == ("done", "queued")
+    pipeline.start_worker()
+    pipeline.until_all_done([first, second])
+    assert pipeline.row(first)["attempts"] == 1
+
+
+def test_row_43_worker_frozen_past_its_lease(pipeline: Pipeline) -> None:
+    pipeline.up()
+    frozen = pipeline.processes[-1]
+    job = pipeline.submit(SLOW - 1)
+    pipeline.until(job, "running")
+    frozen.freeze()
+    pipeline.start_worker()
+    done = pipeline.until(job, "done", 60)
+    assert done["attempts"] == 2
+    frozen.thaw()
+    eventually(
+        lambda: f"{job}, lost" in pipeline.log("worker") or f"{job} was cancelled or taken over" in pipeline.log("worker"), "the late"
+    )
+    assert pipeline.job(job) == done, "the late worker changes nothing"
+    pipeline.check_promise([job])
+
+
+def test_row_45_one_key_fifty_requests(standing: Pipeline) -> None:
+    def post(_: int) -> httpx.Response:
+        return httpx.post(
+            f"http://127.0.0.1:{standing.api_port}/api/jobs", json={"n": 11}, headers={"Idempotency-Key": "fifty"}, timeout=30
+        )
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(post, range(50)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
+    assert len([row for row in standing.rows("n") if row["n"] == 11]) == 1
+
+
+def test_row_47_flower_killed_or_frozen(standing: Pipeline) -> None:
+    process, flower = standing.start_flower()
+    try:
+        process.send(signal.SIGSTOP)
+        standing.until_all_done(standing.submit_many([2] * 20))
+        process.send(signal.SIGCONT)
+        process.kill()
+        standing.until_all_done(standing.submit_many([2] * 20))
+    finally:
+        flower.close()
+
+
+def metrics(port: int) -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
