@@ -17,20 +17,26 @@ from fiboperator.cluster import APPLIED_KINDS
 from lab.bare import BareControlPlane
 from lab.services import free_port
 from lab.settings import REPOSITORY, Settings
-from tests.cluster.kubectl import kubectl
+from tests.cluster.kubectl import Kubectl
 from tests.waiting import eventually
 
 CHILD_KINDS = ",".join(plural for _, plural in APPLIED_KINDS.values())
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def control_plane() -> Iterator[BareControlPlane]:
-    """One bare control plane for the whole tier, with the operator's manifests installed (its Deployment has no node to run on)."""
+    """One bare control plane for the whole tier."""
     with BareControlPlane(Settings.from_environment()) as control_plane:
-        os.environ["KUBECONFIG"] = str(control_plane.kubeconfig)
-        kubectl("apply", "-f", str(REPOSITORY / "deploy/install.yaml"))
-        kubectl("wait", "crd/fibpipelines.fibpipeline.io", "--for=condition=Established", "--timeout=30s")
         yield control_plane
+
+
+@pytest.fixture(scope="session")
+def kubectl(control_plane: BareControlPlane) -> Kubectl:
+    """kubectl as administrator, with the operator's manifests installed (its Deployment has no node to run on)."""
+    kubectl = Kubectl(control_plane.kubeconfig)
+    kubectl("apply", "-f", str(REPOSITORY / "deploy/install.yaml"))
+    kubectl("wait", "crd/fibpipelines.fibpipeline.io", "--for=condition=Established", "--timeout=30s")
+    return kubectl
 
 
 class OperatorProcess:
@@ -81,9 +87,9 @@ class OperatorProcess:
 
 
 @pytest.fixture(scope="session")
-def operator_kubeconfig(control_plane: BareControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def operator_kubeconfig(control_plane: BareControlPlane, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The login of the operator's ServiceAccount: with it the tests prove the RBAC too."""
-    token = kubectl("create", "token", "fibpipeline-operator", "-n", "fibpipeline-system", "--duration=2h").stdout.strip()
+    token = kubectl("create", "token", "fibpipeline-operator", "-n", "fibpipeline-system", "--duration=2h").strip()
     path = tmp_path_factory.mktemp("operator") / "kubeconfig"
     control_plane.write_kubeconfig(path, token)
     return path
@@ -106,17 +112,14 @@ def operator(stopped_operator: OperatorProcess) -> OperatorProcess:
 class Namespace:
     """A namespace with at most one pipeline, `demo`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, kubectl: Kubectl, name: str) -> None:
         self.name = name
-
-    def kubectl(self, *arguments: str, stdin: Any = None) -> str:
-        """kubectl in this namespace; returns what it prints."""
-        return kubectl("--namespace", self.name, *arguments, stdin=stdin).stdout
+        self.kubectl = kubectl.within(name)
 
     def apply(self, spec: dict[str, Any] | None = None) -> None:
         """Apply the pipeline."""
         body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": "demo"}, "spec": spec or {}}
-        self.kubectl("apply", "-f", "-", stdin=body)
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
 
     def pipeline(self) -> dict[str, Any]:
         """The pipeline as it is."""
@@ -154,11 +157,11 @@ class Namespace:
 
 
 @pytest.fixture
-def namespace() -> Iterator[Namespace]:
+def namespace(kubectl: Kubectl) -> Iterator[Namespace]:
     """A namespace of the test's own."""
     name = f"t-{secrets.token_hex(4)}"
     kubectl("create", "namespace", name)
-    yield Namespace(name)
+    yield Namespace(kubectl, name)
     kubectl("delete", "namespace", name, "--wait=false")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.cluster.conftest import Namespace, OperatorProcess
 from tests.waiting import eventually
@@ -242,7 +241,7 @@ def test_row_26_a_lost_secret_is_never_made_up_again_over_data(operator: Operato
     namespace.kubectl("delete", "secret", "demo-postgresql")
     eventually(lambda: namespace.condition().get("reason") == "SecretNotFound", "the loss to be told")
     assert "Secret/demo-postgresql" not in namespace.children()
-    namespace.kubectl("apply", "-f", "-", stdin=yaml.safe_load(saved))
+    namespace.kubectl("apply", "-f", "-", stdin=saved)
     eventually(lambda: namespace.condition().get("reason") == "WaitingForBroker", "the restored Secret to be accepted")
 
 
@@ -256,7 +255,7 @@ def test_every_pod_template_is_accepted_under_restricted(operator: OperatorProce
             claims = [{"name": "data", "emptyDir": {}}] if key.startswith("StatefulSet/") else []
             spec = {**template["spec"], "volumes": [*template["spec"]["volumes"], *claims]}
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": template["metadata"]["labels"]}, "spec": spec}
-            namespace.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
+            namespace.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
 
 
 def test_secrets_stay_secret(operator: OperatorProcess, namespace: Namespace) -> None:
