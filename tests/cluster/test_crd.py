@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kubectl import kubectl, read, refused
+from tests.cluster.kubectl import Kubectl
 from tests.pipelines import ROOT, fibpipeline
 
 CRD = "fibpipelines.fibpipeline.io"
@@ -15,11 +15,11 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[str]:
-    """The option that names a namespace of this module's own."""
+def here(kubectl: Kubectl) -> Iterator[Kubectl]:
+    """kubectl in a namespace of this module's own."""
     name = f"crd-{secrets.token_hex(3)}"
     kubectl("create", "namespace", name)
-    yield f"--namespace={name}"
+    yield kubectl.within(name)
     kubectl("delete", "namespace", name, "--wait=false")
 
 
@@ -27,38 +27,43 @@ def pipeline(spec: Any, name: str = "demo") -> dict[str, Any]:
     return {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": name}, "spec": spec}
 
 
-def created(here: str, spec: dict[str, Any]) -> dict[str, Any]:
+def created(here: Kubectl, spec: dict[str, Any]) -> dict[str, Any]:
     """A new pipeline, really there."""
     body = pipeline(spec, f"p{secrets.token_hex(4)}")
-    kubectl("apply", here, "--filename=-", stdin=body)
+    here("apply", "--filename=-", stdin=json.dumps(body))
     return body
 
 
-def admit(here: str, body: dict[str, Any]) -> None:
-    kubectl("apply", here, "--dry-run=server", "--filename=-", stdin=body)
+def admit(here: Kubectl, body: dict[str, Any]) -> None:
+    here("apply", "--dry-run=server", "--filename=-", stdin=json.dumps(body))
 
 
-def refusal(here: str, body: dict[str, Any]) -> str:
+def refusal(here: Kubectl, body: dict[str, Any]) -> str:
     """What a person reads whose `kubectl apply` is refused."""
-    return refused("apply", here, "--dry-run=server", "--filename=-", stdin=body)
+    return here.refused("apply", "--dry-run=server", "--filename=-", stdin=json.dumps(body))
 
 
-def test_it_is_established(here: str) -> None:
-    conditions = {condition["type"]: condition["status"] for condition in read("crd", CRD)["status"]["conditions"]}
+def read(here: Kubectl, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(here("get", *arguments, "--output=json"))
+    return found
+
+
+def test_it_is_established(here: Kubectl) -> None:
+    conditions = {condition["type"]: condition["status"] for condition in read(here, "crd", CRD)["status"]["conditions"]}
     assert conditions.get("NonStructuralSchema", "False") == "False"
     assert (conditions["NamesAccepted"], conditions["Established"]) == ("True", "True")
 
 
 @pytest.mark.parametrize("spec", [{}, None], ids=["empty", "null"])
-def test_an_empty_spec_becomes_a_complete_one(here: str, spec: Any) -> None:
-    shown = kubectl("create", here, "--dry-run=server", "--output=json", "--filename=-", stdin=pipeline(spec))
+def test_an_empty_spec_becomes_a_complete_one(here: Kubectl, spec: Any) -> None:
+    shown = here("create", "--dry-run=server", "--output=json", "--filename=-", stdin=json.dumps(pipeline(spec)))
     # The unit tests rest on a defaulting of their own: here it meets the real one.
-    assert json.loads(shown.stdout)["spec"] == fibpipeline()["spec"]
+    assert json.loads(shown)["spec"] == fibpipeline()["spec"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_accepted(here: str, path: Any) -> None:
-    kubectl("apply", here, "--dry-run=server", "--filename", str(path))
+def test_an_example_is_accepted(here: Kubectl, path: Any) -> None:
+    here("apply", "--dry-run=server", "--filename", str(path))
 
 
 ACCEPTED = {
@@ -73,7 +78,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("spec", ACCEPTED.values(), ids=ACCEPTED.keys())
-def test_accepted(here: str, spec: dict[str, Any]) -> None:
+def test_accepted(here: Kubectl, spec: dict[str, Any]) -> None:
     admit(here, pipeline(spec))
 
 
@@ -137,14 +142,14 @@ REFUSED: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "words"), REFUSED, ids=[f"{path}={str(value)[:30]}" for path, value, _ in REFUSED])
-def test_refused_in_words_that_help(here: str, path: str, value: Any, words: str) -> None:
+def test_refused_in_words_that_help(here: Kubectl, path: str, value: Any, words: str) -> None:
     message = refusal(here, pipeline(_nested(path, value)))
     assert f"spec.{path}" in message
     assert words in message
 
 
 @pytest.mark.parametrize("spec", [[], "x"], ids=["list", "text"])
-def test_a_spec_of_another_type_is_refused(here: str, spec: Any) -> None:
+def test_a_spec_of_another_type_is_refused(here: Kubectl, spec: Any) -> None:
     assert "must be of type object" in refusal(here, pipeline(spec))
 
 
@@ -152,13 +157,13 @@ def test_a_spec_of_another_type_is_refused(here: str, spec: Any) -> None:
     ("name", "words"),
     [("a" * 42, "at most 41 characters"), ("0demo", "start with a lower-case letter"), ("de.mo", "no dots")],
 )
-def test_a_name_that_its_children_could_not_bear_is_refused(here: str, name: str, words: str) -> None:
+def test_a_name_that_its_children_could_not_bear_is_refused(here: Kubectl, name: str, words: str) -> None:
     message = refusal(here, pipeline({}, name))
     assert "metadata.name" in message
     assert words in message
 
 
-def test_the_longest_name_is_accepted(here: str) -> None:
+def test_the_longest_name_is_accepted(here: Kubectl) -> None:
     admit(here, pipeline({}, "a" * 41))
 
 
@@ -179,7 +184,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("before", "after", "path", "words"), CHANGES, ids=[f"{path}: {words}" for *_, path, words in CHANGES])
 def test_a_change_that_the_volumes_could_not_follow_is_refused(
-    here: str, before: dict[str, Any], after: dict[str, Any], path: str, words: str
+    here: Kubectl, before: dict[str, Any], after: dict[str, Any], path: str, words: str
 ) -> None:
     body = created(here, before)
     message = refusal(here, {**body, "spec": {"paused": True, **after}})
@@ -188,19 +193,19 @@ def test_a_change_that_the_volumes_could_not_follow_is_refused(
 
 
 @pytest.mark.parametrize("size", ["10240Mi", "11Gi"], ids=["the same in other words", "larger"])
-def test_a_volume_may_grow(here: str, size: str) -> None:
+def test_a_volume_may_grow(here: Kubectl, size: str) -> None:
     body = created(here, {})
     body["spec"]["rabbitmq"] = {"storage": {"size": size, "storageClassName": None}}
-    kubectl("replace", here, "--filename=-", stdin=body)
+    here("replace", "--filename=-", stdin=json.dumps(body))
 
 
-def test_explain_reads_like_a_manual(here: str) -> None:
-    text = " ".join(kubectl("explain", "fib.spec.worker.autoscaling").stdout.split())
+def test_explain_reads_like_a_manual(here: Kubectl) -> None:
+    text = " ".join(here("explain", "fib.spec.worker.autoscaling").split())
     assert "minReplicas <integer> The fewest worker pods" in text
     assert "From 1 to 1000, at most maxReplicas. Default: 3. Example: 1." in text
 
 
-def test_get_prints_the_columns(here: str) -> None:
+def test_get_prints_the_columns(here: Kubectl) -> None:
     name = created(here, {})["metadata"]["name"]
     condition = {"status": "True", "reason": "Available", "message": "All is well.", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     status = {
@@ -216,32 +221,32 @@ def test_get_prints_the_columns(here: str) -> None:
         ],
     }
     patch = json.dumps({"status": status})
-    kubectl("patch", here, "fib", name, "--subresource=status", "--type=merge", "--patch", patch)
-    narrow = kubectl("get", here, "fib", name).stdout.splitlines()
+    here("patch", "fib", name, "--subresource=status", "--type=merge", "--patch", patch)
+    narrow = here("get", "fib", name).splitlines()
     assert narrow[0].split() == ["NAME", "READY", "STATUS", "API", "WORKERS", "URL", "AGE"]
     assert narrow[1].split()[:-1] == [name, "True", "Available", "2/2", "3/3", "http://fib.example.com/api"]
-    wide = kubectl("get", here, "fib", name, "--output=wide").stdout.splitlines()
+    wide = here("get", "fib", name, "--output=wide").splitlines()
     assert wide[0].split()[6:-1] == ["AUTOSCALE", "BROKER", "DATABASE", "VERSION", "MESSAGE"]
     assert wide[1].split()[6:-1] == ["ValidMetricFound", "External", "Progressing", "0.1.0", "All", "is", "well."]
 
 
-def test_it_is_found_by_its_short_name_and_among_all(here: str) -> None:
+def test_it_is_found_by_its_short_name_and_among_all(here: Kubectl) -> None:
     name = created(here, {})["metadata"]["name"]
-    assert f"fibpipeline.fibpipeline.io/{name}" in kubectl("get", here, "all", "--output=name").stdout
-    assert kubectl("get", here, "fib", name, "--output=name").stdout.strip() == f"fibpipeline.fibpipeline.io/{name}"
+    assert f"fibpipeline.fibpipeline.io/{name}" in here("get", "all", "--output=name")
+    assert here("get", "fib", name, "--output=name").strip() == f"fibpipeline.fibpipeline.io/{name}"
 
 
-def test_scale_sets_the_workers(here: str) -> None:
+def test_scale_sets_the_workers(here: Kubectl) -> None:
     name = created(here, {})["metadata"]["name"]
     selector = "app.kubernetes.io/component=worker"
     patch = json.dumps({"status": {"worker": {"replicas": 3, "selector": selector}}})
-    kubectl("patch", here, "fib", name, "--subresource=status", "--type=merge", "--patch", patch)
+    here("patch", "fib", name, "--subresource=status", "--type=merge", "--patch", patch)
     scale = read(here, "fib", name, "--subresource=scale")
     assert (scale["spec"]["replicas"], scale["status"]) == (3, {"replicas": 3, "selector": selector})
-    kubectl("scale", here, f"fib/{name}", "--replicas=5")
+    here("scale", f"fib/{name}", "--replicas=5")
     assert read(here, "fib", name)["spec"]["worker"]["replicas"] == 5
 
 
-def test_scale_holds_to_the_bound(here: str) -> None:
+def test_scale_holds_to_the_bound(here: Kubectl) -> None:
     name = created(here, {})["metadata"]["name"]
-    assert "less than or equal to 1000" in refused("scale", here, f"fib/{name}", "--replicas=1001")
+    assert "less than or equal to 1000" in here.refused("scale", f"fib/{name}", "--replicas=1001")
