@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lab import images
 from lab.settings import BRIDGE, CONTROL_PLANE_ADDRESS, LAB, POD_CIDR, SERVICE_CIDR, Settings
 
 NAME = "control-plane"
@@ -21,7 +20,7 @@ def plan(settings: Settings) -> dict[str, Any]:
         "setup": [["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"]],
         "wait_link": BRIDGE,
         "programs": [
-            _program(settings, name, flags)
+            _program(settings, name, flags) | ({"after": str(nodes_registered(settings))} if name == "metrics-server" else {})
             for name, flags in (
                 ("etcd", _etcd(settings)),
                 ("kube-apiserver", _apiserver(settings)),
@@ -163,11 +162,18 @@ def _local_path(settings: Settings) -> list[str]:
         f"--kubeconfig={settings.system_kubeconfig}",
         f"--config={LAB / 'config/local-path/config.json'}",
         f"--helper-pod-file={LAB / 'config/local-path/helper-pod.yaml'}",
-        f"--helper-image={images.PYTHON_IMAGE}",
         "--namespace=local-path-storage",
         "--configmap-name=local-path-config",
         "--service-account-name=default",
     ]
+
+
+def nodes_registered(settings: Settings) -> Path:
+    """A file that appears when the nodes are there.
+
+    metrics-server has figures from its second round on, ten seconds after its start; started before the nodes it would lose a round.
+    """
+    return settings.run / "nodes-registered"
 
 
 def audit_log(settings: Settings) -> Path:

@@ -13,8 +13,12 @@ from lab.process import run
 from lab.settings import KUBERNETES_VERSION, LAB, LabError, Settings
 
 KUBE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubeadm", "kubectl")
-_VERSION = "k8s.io/component-base/version"
-_KUBE_FLAGS = f"-X {_VERSION}.gitVersion=v{KUBERNETES_VERSION} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor={KUBERNETES_VERSION.split('.')[1]}"
+# What the programs and the nodes report, and what they call themselves in the audit log.
+_KUBE_FLAGS = " ".join(
+    f"-X k8s.io/{package}.{name}={value}"
+    for package in ("component-base/version", "client-go/pkg/version")
+    for name, value in (("gitVersion", f"v{KUBERNETES_VERSION}"), ("gitMajor", "1"), ("gitMinor", KUBERNETES_VERSION.split(".")[1]))
+)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,18 @@ PYTHON_IMAGE = "docker.io/library/python:3.13-slim"
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 # What the project's images are made from; tests, docs and the lab itself are not in them.
-PROJECT_INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "operator", "app", "worker", "crds")
+PROJECT_INPUTS = (
+    "Dockerfile",
+    ".dockerignore",
+    "pyproject.toml",
+    "constraints.txt",
+    "README.md",
+    "LICENSE",
+    "operator",
+    "app",
+    "worker",
+    "crds",
+)
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,9 @@ def _build(settings: Settings, image: Image, folder: Path) -> None:
     if debian := image.recipe.get("debian"):
         # Kept on its own: a changed Containerfile must not cost another bootstrap.
         system = settings.home / "roots" / image.key
-        cache.refresh(system, cache.digest(json.dumps(debian, sort_keys=True)), lambda target: _debian_root(debian, target / "root.tar", log))
+        cache.refresh(
+            system, cache.digest(json.dumps(debian, sort_keys=True)), lambda target: _debian_root(debian, target / "root.tar", log)
+        )
         os.link(system / "root.tar", context / "root.tar")
     if binary := image.recipe.get("binary"):
         shutil.copy2(settings.bin / binary, context / binary)
@@ -229,7 +242,16 @@ def _build_project(settings: Settings, target: str, folder: Path) -> None:
     name, log = project_image(target), settings.home / "build-logs" / f"image-{target}.log"
     ensure(settings, ["python"])
     Buildah(settings).build(
-        name, REPOSITORY, "--layers", "--target", target, "--build-arg", f"PYTHON_IMAGE={PYTHON_IMAGE}", *_pip_environment(), *pip_mounts(), log=log
+        name,
+        REPOSITORY,
+        "--layers",
+        "--target",
+        target,
+        "--build-arg",
+        f"PYTHON_IMAGE={PYTHON_IMAGE}",
+        *_pip_environment(),
+        *pip_mounts(),
+        log=log,
     )
     Buildah(settings).save(name, folder / "image.tar")
 

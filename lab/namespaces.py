@@ -17,7 +17,17 @@ def _folder(settings: Settings) -> Path:
 
 def launch(settings: Settings, name: str, plan: Path) -> None:
     """Start the supervisor of `plan` in namespaces of its own; it outlives this program."""
-    command = ["unshare", *_OWN_NAMESPACES, "--fork", "--kill-child", "--mount-proc", sys.executable, "-m", "lab.supervisor", plan]
+    command: list[str | Path] = [
+        "unshare",
+        *_OWN_NAMESPACES,
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        sys.executable,
+        "-m",
+        "lab.supervisor",
+        plan,
+    ]
     process.start(name, command, _folder(settings), settings.logs / f"{name}.log", cwd=REPOSITORY)
     process.wait_for(f"the namespaces of {name}", lambda: _first_process(settings, name) is not None, 10, 0.01)
 

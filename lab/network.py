@@ -6,7 +6,6 @@ node, so there is no overlay; services are reached from the host through the kub
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,11 +83,6 @@ def other_lab_address() -> bool:
     """True if the host has the lab's network on some link that is not the lab's."""
     shown = run("ip", "-4", "-oneline", "address", "show")
     return any(f" {CONTROL_PLANE_ADDRESS.rsplit('.', 1)[0]}." in line and HOST_LINK not in line for line in shown.splitlines())
-
-
-def host_routes() -> list[str]:
-    """The host's routes into the lab."""
-    return [line for line in run("ip", "-4", "route").splitlines() if HOST_LINK in line] if os.path.exists(f"/sys/class/net/{HOST_LINK}") else []
 
 
 def is_connected(pid: int) -> bool:

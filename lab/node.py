@@ -72,7 +72,12 @@ def _plan(settings: Settings, node: Node, state: Path) -> dict[str, Any]:
         ],
         "wait_link": "eth0",
         "programs": [
-            {"name": name, "command": [str(settings.bin / name), *flags], "environment": environment, "log": str(settings.logs / f"{node.name}-{name}.log")}
+            {
+                "name": name,
+                "command": [str(settings.bin / name), *flags],
+                "environment": environment,
+                "log": str(settings.logs / f"{node.name}-{name}.log"),
+            }
             for name, flags in programs.items()
         ],
     }
@@ -95,7 +100,12 @@ def _cni(node: Node) -> dict[str, Any]:
                 # Not a bridge: packets between pods, also on one node, must be routed, so that policies can be enforced.
                 "type": "ptp",
                 "ipMasq": False,
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": node.pod_cidr}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": "/run/cni-ipam"},
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{"subnet": node.pod_cidr}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                    "dataDir": "/run/cni-ipam",
+                },
             },
             {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
         ],
@@ -135,7 +145,11 @@ def _kubelet(settings: Settings, node: Node) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "authentication": {"x509": {"clientCAFile": str(settings.pki / "ca.crt")}, "webhook": {"enabled": True}, "anonymous": {"enabled": False}},
+        "authentication": {
+            "x509": {"clientCAFile": str(settings.pki / "ca.crt")},
+            "webhook": {"enabled": True},
+            "anonymous": {"enabled": False},
+        },
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "failCgroupV1": False,

@@ -52,14 +52,20 @@ def go_is_enough(found: str, wanted: str) -> bool:
 def check() -> None:
     """Raise a LabError that says what to do unless this machine can run the lab; install Debian packages if need be."""
     if platform.system() != "Linux":
-        raise LabError("the lab runs Linux containers on this very machine and so needs Linux; elsewhere use a Linux virtual machine, or kind")
+        raise LabError(
+            "the lab runs Linux containers on this very machine and so needs Linux; elsewhere use a Linux virtual machine, or kind"
+        )
     if os.geteuid() != 0:
-        raise LabError("the lab makes namespaces, links and mounts and so needs root; run the same command with: sudo --preserve-env=HOME,PATH")
+        raise LabError(
+            "the lab makes namespaces, links and mounts and so needs root; run the same command with: sudo --preserve-env=HOME,PATH"
+        )
     _check_go()
     if missing := missing_packages():
         line = f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(missing)}"
         if not shutil.which("apt-get"):
-            raise LabError(f"missing on this machine: {', '.join(missing)} (names of the Debian packages; on Debian the mending line is `{line}`)")
+            raise LabError(
+                f"missing on this machine: {', '.join(missing)} (names of the Debian packages; on Debian the mending line is `{line}`)"
+            )
         _install(missing, line)
 
 

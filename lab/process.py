@@ -15,14 +15,22 @@ from pathlib import Path
 from lab.settings import LabError
 
 
-def run(*command: str | Path, env: Mapping[str, str] | None = None, stdin: str | None = None, cwd: Path | None = None, log: Path | None = None) -> str:
+def run(
+    *command: str | Path, env: Mapping[str, str] | None = None, stdin: str | None = None, cwd: Path | None = None, log: Path | None = None
+) -> str:
     """Run a command to its end and return its output; a failure becomes a LabError with the last lines it wrote.
 
     With `log` everything it prints goes into that file as well.
     """
     line = [str(part) for part in command]
     done = subprocess.run(
-        line, env={**os.environ, **(env or {})}, input=stdin, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False
+        line,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        check=False,
     )
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +60,9 @@ class Record:
     command: list[str]
 
 
-def start(name: str, command: Sequence[str | Path], folder: Path, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Record:
+def start(
+    name: str, command: Sequence[str | Path], folder: Path, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Record:
     """Start a process that outlives the terminal and this program, and record it as `folder/name.json`."""
     line = [str(part) for part in command]
     folder.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,9 @@ def _components(settings: Settings) -> list[str]:
 
 def _images(settings: Settings) -> list[str]:
     lines = ["", "Images"]
-    names = {key: images.load(key).name for key in (*images.STAND_INS, *images.SYSTEM)} | {key: images.project_image(key) for key in images.PROJECT}
+    names = {key: images.load(key).name for key in (*images.STAND_INS, *images.SYSTEM)} | {
+        key: images.project_image(key) for key in images.PROJECT
+    }
     for key, name in names.items():
         file = images.archive(settings, key)
         lines.append(f"  {name:<45} " + (f"{file.stat().st_size / 2**20:.0f} MiB" if file.exists() else "not built"))

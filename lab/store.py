@@ -84,9 +84,11 @@ def _containerd(settings: Settings) -> Iterator[str]:
     scratch.mkdir(parents=True)
     address = str(scratch / "sock")
     configuration = scratch / "config.toml"
+    # Only the store: no pods, so none of the CRI plugins.
+    disabled = [f"io.containerd.{plugin}" for plugin in ("grpc.v1.cri", "cri.v1.images", "cri.v1.runtime")]
     configuration.write_text(
         f'version = 3\nroot = "{settings.store / "containerd"}"\nstate = "{scratch / "state"}"\n'
-        f'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"]\n[grpc]\naddress = "{address}"\n'
+        f'disabled_plugins = {json.dumps(disabled)}\n[grpc]\naddress = "{address}"\n'
     )
     log_file = settings.home / "build-logs" / "store.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,7 @@ def copy_to(settings: Settings, target: Path) -> None:
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     run("cp", "--archive", "--link", settings.store / "containerd", fresh)
-    for database in fresh.rglob("*.db"):
+    for database in fresh.glob("*/*.db"):
         copy = database.with_suffix(".copy")
         shutil.copy2(database, copy)
         copy.rename(database)
@@ -135,7 +137,13 @@ def load_into_nodes(settings: Settings, keys: list[str]) -> list[str]:
     def load(name: str) -> None:
         for key in keys:
             namespaces.enter(
-                settings, name, *_ctr(settings, "/run/containerd/containerd.sock"), "images", "import", "--local", images.archive(settings, key)
+                settings,
+                name,
+                *_ctr(settings, "/run/containerd/containerd.sock"),
+                "images",
+                "import",
+                "--local",
+                images.archive(settings, key),
             )
 
     with ThreadPoolExecutor(max(len(running), 1)) as pool:

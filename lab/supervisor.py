@@ -1,7 +1,8 @@
 """First process of the control plane's and of each node's namespaces: sets them up, then keeps their programs running.
 
 Called as `python -m lab.supervisor PLAN.json`. A plan is data: `hostname`, `setup` (commands, in order), `wait_link` (an interface that
-must have its address before anything starts) and `programs`. A program that ends is started again, so nothing has to wait for anything.
+must have its address before anything starts) and `programs`. A program that ends is started again, so few things have to wait for others;
+one with `after` starts when that file appears.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 RESTART_SECONDS = 0.3
 LONGEST_RESTART_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
 
 
 class Program:
@@ -28,6 +30,11 @@ class Program:
         self.due = 0.0
         self.pid: int | None = None
         self.started = 0.0
+
+    def may_start(self) -> bool:
+        """True unless it waits for a file that is not there yet."""
+        after = self.entry.get("after")
+        return after is None or Path(after).exists()
 
     def start(self) -> None:
         """Start it now."""
@@ -64,10 +71,10 @@ def supervise(plan: dict[str, Any]) -> None:
     while True:
         now = time.monotonic()
         for program in programs:
-            if program.pid is None and program.due <= now:
+            if program.pid is None and program.due <= now and program.may_start():
                 program.start()
-        pending = [program.due - now for program in programs if program.pid is None]
-        _reap(programs, max(min(pending), 0.01) if pending else None)
+        pending = [max(program.due - now, _LOOK_SECONDS) for program in programs if program.pid is None]
+        _reap(programs, min(pending) if pending else None)
 
 
 def _reap(programs: list[Program], seconds: float | None) -> None:

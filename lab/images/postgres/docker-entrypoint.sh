@@ -61,7 +61,7 @@ create_cluster() {
     export PGPASSWORD="${PGPASSWORD-$POSTGRES_PASSWORD}"
     pg_ctl -D "$PGDATA" -o "-c listen_addresses='' -p ${PGPORT:-5432}" -w start
     if [ "$POSTGRES_DB" != postgres ]; then
-        POSTGRES_DB='' run_sql --dbname postgres --set db="$POSTGRES_DB" <<< 'CREATE DATABASE :"db";'
+        run_sql --dbname postgres --set db="$POSTGRES_DB" <<< 'CREATE DATABASE :"db";'
     fi
     local file
     for file in /docker-entrypoint-initdb.d/*; do

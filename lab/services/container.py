@@ -1,6 +1,6 @@
 """First process of a service's namespaces: mounts its file system read-only, drops to uid 999 and becomes the entry script.
 
-Called by lab.services as `python -m lab.container PLAN`, PLAN being JSON; mount and PID namespace are its own already.
+Called by lab.services as `python -m lab.services.container PLAN`, PLAN being JSON; mount and PID namespace are its own already.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 UID = GID = 999
@@ -31,14 +32,15 @@ def enter(plan: dict[str, Any]) -> None:
         _mount("-t", "tmpfs", "-o", f"mode=1777,uid={UID},gid={GID}", "tmpfs", place + target)
     _mount("-t", "proc", "proc", f"{place}/proc")
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", f"{place}/dev")
+    devices = Path(place) / "dev"
     for device in ("null", "zero", "full", "random", "urandom", "tty"):
-        open(f"{place}/dev/{device}", "w").close()
-        _mount("--bind", f"/dev/{device}", f"{place}/dev/{device}")
-    os.symlink("/proc/self/fd", f"{place}/dev/fd")
+        (devices / device).touch()
+        _mount("--bind", f"/dev/{device}", f"{devices / device}")
+    (devices / "fd").symlink_to("/proc/self/fd")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        os.symlink(f"/proc/self/fd/{number}", f"{place}/dev/{name}")
-    os.mkdir(f"{place}/dev/shm")
-    _mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", f"{place}/dev/shm")
+        (devices / name).symlink_to(f"/proc/self/fd/{number}")
+    (devices / "shm").mkdir()
+    _mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", f"{devices / 'shm'}")
     _mount("-o", "remount,bind,ro", place)
     libc = ctypes.CDLL(None, use_errno=True)
     os.chroot(place)
@@ -50,7 +52,7 @@ def enter(plan: dict[str, Any]) -> None:
     if libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
     path = shutil.which(command[0], path=environment["PATH"])
-    os.execve(path or command[0], command, environment)
+    os.execve(path or command[0], command, environment)  # noqa: S606 - that is its task
 
 
 def _mount(*arguments: str) -> None:
