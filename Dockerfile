@@ -22,7 +22,8 @@ COPY worker worker
 RUN pip install --quiet --no-deps --no-build-isolation --force-reinstall . && pip uninstall --quiet --yes setuptools pip
 
 FROM ${PYTHON_IMAGE} AS runtime
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+# USER: the numeric uid has no entry in passwd, and kopf asks for a name.
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=fibpipeline
 WORKDIR /tmp
 USER 10001:10001
 
