@@ -27,6 +27,7 @@ PACKAGES = {
     "util-linux": "unshare",
     "socat": "socat",
     "conntrack": "conntrack",
+    "openssl": "openssl",
     "containernetworking-plugins": "/usr/lib/cni/ptp",
     "buildah": "buildah",
     "uidmap": "newuidmap",
