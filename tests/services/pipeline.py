@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -104,7 +104,7 @@ class Pipeline:
         self.processes: list[Process] = []
         self.settings = {**FAST, **(settings or {})}
         self._make_database()
-        self._make_vhost()
+        self.make_vhost()
         self.api_port = free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.api_port}", timeout=10)
 
@@ -291,11 +291,10 @@ class Pipeline:
         with self.connection(self.database.url) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {self.name}")
 
-    def _make_vhost(self) -> None:
+    def make_vhost(self) -> None:
+        """Create the pipeline's vhost."""
         self.manage("PUT", "vhosts/{vhost}")
         self.manage("PUT", f"permissions/{{vhost}}/{self.broker.user}", {"configure": ".*", "write": ".*", "read": ".*"})
-
-    remake_vhost: Callable[["Pipeline"], None] = _make_vhost
 
 
 def fibonacci(n: int) -> str:

@@ -1,0 +1,108 @@
+"""PostgreSQL dies, is away, freezes or is full. Then nothing is accepted, nothing hangs, and what was accepted is not lost."""
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import psycopg2
+import pytest
+
+from lab.services import PostgreSQL
+from tests.services.pipeline import Pipeline
+from tests.waiting import eventually
+
+CONNECTIONS = 40
+PATIENCE_SECONDS = 2.5
+"""The longest any answer may take while the database is away: the bound is a second, the machine may be busy."""
+
+
+@pytest.fixture
+def database() -> Iterator[PostgreSQL]:
+    """A database server of the module's own: these tests destroy it, and one needs it small."""
+    with PostgreSQL(args=("-c", f"max_connections={CONNECTIONS}")) as database:
+        yield database
+
+
+def test_row_40_database_killed_while_jobs_end(pipeline: Pipeline, database: PostgreSQL) -> None:
+    pipeline.up(concurrency=2)
+    ids = pipeline.submit_many([22] * 60)
+    for finished in (5, 25):
+        eventually(lambda least=finished: pipeline.count("state = 'done'", ids) >= least, "some to be done", interval=0.02)  # type: ignore[misc]
+        database.kill()
+        database.start()
+    pipeline.until_all_done(ids)
+
+
+def test_row_41_database_away(pipeline: Pipeline, database: PostgreSQL) -> None:
+    pipeline.up()
+    pipeline.until_all_done([pipeline.submit(5)])
+    processes = {process.pid for process in pipeline.processes if process.running}
+    database.stop()
+    refused(pipeline)
+    assert pipeline.client.get("/api/readyz").status_code == 503
+    assert pipeline.client.get("/api/healthz").status_code == 200
+    page = pipeline.client.post("/api/", data={"n": "5", "algorithm": "recursive"})
+    assert page.status_code == 503
+    assert "nothing was stored. Try again" in page.text
+    assert 'value="5"' in page.text
+    database.start()
+    eventually(lambda: pipeline.client.get("/api/readyz").status_code == 200, "readiness to come back by itself")
+    pipeline.until_all_done([pipeline.submit(6)])
+    assert {process.pid for process in pipeline.processes if process.running} == processes, "nobody restarted"
+
+
+def test_database_frozen(pipeline: Pipeline, database: PostgreSQL) -> None:
+    pipeline.up()
+    pipeline.until_all_done([pipeline.submit(5)])
+    database.freeze()
+    refused(pipeline)
+    assert pipeline.client.get("/api/healthz").status_code == 200
+    database.thaw()
+    eventually(lambda: pipeline.client.get("/api/readyz").status_code == 200, "readiness to come back by itself")
+    pipeline.until_all_done([pipeline.submit(6)])
+
+
+def test_row_42_no_connection_left(pipeline: Pipeline, database: PostgreSQL) -> None:
+    pipeline.up(workers=0)
+    ids = pipeline.submit_many([9] * 10)
+    [api] = [process for process in pipeline.processes if process.log.name.endswith("api.log")]
+    api.close()
+    with pipeline.connection() as connection, connection.cursor() as cursor:
+        here = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'fib-api'"
+        eventually(lambda: cursor.execute(here) or cursor.fetchone()[0], "the server to see that the API is gone")
+    hoard = []
+    with pytest.raises(psycopg2.OperationalError):
+        while True:
+            hoard.append(psycopg2.connect(database.url, connect_timeout=5))
+    worker = pipeline.start_worker()
+    pipeline.start_api()
+    refused(pipeline)
+    eventually(lambda: "does not serve" in pipeline.log("worker") or "out of reach" in pipeline.log("worker"), "the worker to try in vain")
+    for connection in hoard:
+        connection.close()
+    pipeline.until_all_done(ids)
+    assert worker.running
+
+
+def test_connections_stay_within_processes_plus_one(pipeline: Pipeline) -> None:
+    pipeline.up(workers=0)
+    pipeline.start_worker(concurrency=3)
+    pipeline.until_all_done(pipeline.submit_many([20] * 60))
+    with pipeline.connection() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = %s GROUP BY 1", (pipeline.name,))
+        held = dict(cursor.fetchall())
+    assert held["fib-worker"] + held.get("fib-supervisor", 0) <= 4
+    assert held["fib-api"] <= 8
+    assert held["fib-relay"] <= 2
+
+
+def refused(pipeline: Pipeline) -> None:
+    """Submitting answers 503, soon, and says when to come back."""
+    begun = time.monotonic()
+    answer = httpx.post(f"http://127.0.0.1:{pipeline.api_port}/api/jobs", json={"n": 5}, timeout=30)
+    assert time.monotonic() - begun < PATIENCE_SECONDS
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "nothing was stored" in answer.json()["detail"]
+    assert "5432" not in answer.text
