@@ -1,0 +1,102 @@
+"""One job through the worker, with a store in memory."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from fibapp.jobs import Bounds
+from fibapp.store import StoreAway
+from fibapp.store.claims import Claim, Held, Refusal
+from fibworker.slots import ENDINGS, Phase, Slot
+from fibworker.tasks import shown
+from fibworker.work import Worker
+
+BOUNDS = Bounds(recursive=30, fast=1000)
+
+
+class MemoryStore:
+    """Answers as the store would; `away` is how many questions fail first."""
+
+    def __init__(self, claim: Claim | Refusal, *, away: int = 0, accepts: bool = True) -> None:
+        self._claim = claim
+        self._away = away
+        self._accepts = accepts
+        self.written: list[tuple[str, str]] = []
+
+    def claim(self, _job_id: UUID, _worker: str) -> Claim | Refusal:
+        self._ask()
+        return self._claim
+
+    def store(self, _held: Held, result: str, _duration_ms: float) -> bool:
+        self._ask()
+        self.written.append(("done", result))
+        return self._accepts
+
+    def fail(self, _held: Held, error: str, _duration_ms: float | None = None) -> bool:
+        self._ask()
+        self.written.append(("failed", error))
+        return self._accepts
+
+    def _ask(self) -> None:
+        if self._away:
+            self._away -= 1
+            raise StoreAway("the database is out of reach")
+
+
+def claim(n: int, algorithm: str = "recursive") -> Claim:
+    return Claim(uuid4(), uuid4(), n, algorithm)
+
+
+def worker(store: MemoryStore, slot: Slot) -> Worker:
+    return Worker(store, slot, BOUNDS, "worker@test")  # type: ignore[arg-type]
+
+
+def endings(slot: Slot) -> dict[str, int]:
+    return {name: count for name, count in zip(ENDINGS, slot.counters().endings, strict=True) if count}
+
+
+def test_a_job_is_computed_and_stored_once() -> None:
+    slot, store = Slot.create(), MemoryStore(claim(10))
+    assert worker(store, slot).work(uuid4()) == ("done", "55")
+    assert store.written == [("done", "55")]
+    assert endings(slot) == {"done": 1}
+    assert slot.read().phase == Phase.IDLE
+    assert slot.read().held is None
+
+
+def test_a_database_that_is_away_is_waited_for() -> None:
+    slot, store = Slot.create(), MemoryStore(claim(7), away=3)
+    assert worker(store, slot).work(uuid4()) == ("done", "13")
+    assert store.written == [("done", "13")]
+
+
+@pytest.mark.parametrize("refusal", ["duplicate", "poison"])
+def test_a_refused_claim_computes_nothing(refusal: Refusal) -> None:
+    slot, store = Slot.create(), MemoryStore(refusal)
+    assert worker(store, slot).work(uuid4())[0] == refusal
+    assert store.written == []
+    assert endings(slot) == {refusal: 1}
+
+
+def test_a_result_that_comes_too_late_is_dropped() -> None:
+    slot, store = Slot.create(), MemoryStore(claim(5), accepts=False)
+    assert worker(store, slot).work(uuid4())[0] == "refused"
+    assert endings(slot) == {"refused": 1}
+
+
+def test_the_row_decides_and_the_worker_checks_the_bounds_again() -> None:
+    slot, store = Slot.create(), MemoryStore(claim(31))
+    ending, words = worker(store, slot).work(uuid4())
+    assert ending == "failed"
+    assert "0..30" in words
+    assert store.written == [("failed", words)]
+
+
+def test_flower_sees_a_short_text() -> None:
+    assert shown("6765") == 6765
+    assert shown("duplicate") == "duplicate"
+    assert shown("1" * 100) == int("1" * 100)
+    long = shown("12345" * 1000)
+    assert isinstance(long, str)
+    assert len(long) < 100
+    assert "(5000 digits)" in long
