@@ -83,9 +83,8 @@ def _component(pipeline: Pipeline, component: Component, children: Children) -> 
     spec, (kind, _) = pipeline.spec, _WORKLOADS[component]
     if component is Component.FLOWER and not spec.flower.enabled:
         return None
-    external = {Component.RABBITMQ: spec.rabbitmq.external, Component.POSTGRESQL: spec.postgresql.external}
-    if component in external and external[component].secret_name:
-        return Verdict(True, "External", f"Not run here: Secret {external[component].secret_name} names it.")
+    if secret := _external_secret(pipeline, component):
+        return Verdict(True, "External", f"Not run here: Secret {secret} names it.")
     name = names.child_name(pipeline.name, component)
     enough = {Component.API: spec.api.replicas, Component.WORKER: spec.worker.floor}.get(component, 1)
     return health.workload(
@@ -139,12 +138,23 @@ def _conditions(verdicts: Mapping[str, Verdict], generation: int, previous: Obje
 
 
 def _numbers(pipeline: Pipeline, component: Component, children: Children) -> Object:
-    kind = _WORKLOADS[component][0]
-    count = health.numbers(children.get((kind, names.child_name(pipeline.name, component))))
-    result: Object = {"ready": count.ratio, "replicas": count.wanted, "readyReplicas": count.ready}
-    if component is Component.WORKER:
-        result["selector"] = names.selector_text(names.selector(pipeline.name, component))
-    return result
+    if secret := _external_secret(pipeline, component):
+        return {"secretName": secret}
+    name = names.child_name(pipeline.name, component)
+    live = children.get((_WORKLOADS[component][0], name))
+    count = health.numbers(live)
+    numbers = {"ready": count.ratio, "replicas": count.wanted, "readyReplicas": count.ready}
+    if component is Component.WORKER:  # the scale subresource reads these
+        existing = (live or {}).get("status", {}).get("replicas", 0)
+        selector = names.selector_text(names.selector(pipeline.name, component))
+        return {**numbers, "replicas": existing, "desiredReplicas": count.wanted, "selector": selector}
+    return numbers if component is Component.API else {**numbers, "secretName": name}
+
+
+def _external_secret(pipeline: Pipeline, component: Component) -> str:
+    spec = pipeline.spec
+    external = {Component.RABBITMQ: spec.rabbitmq.external, Component.POSTGRESQL: spec.postgresql.external}
+    return external[component].secret_name if component in external else ""
 
 
 def _url(pipeline: Pipeline, children: Children) -> str:

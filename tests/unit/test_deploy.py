@@ -96,13 +96,6 @@ def test_the_image_decides_what_runs() -> None:
     assert "args" not in container
 
 
-def test_the_pod_knows_its_name() -> None:
-    """kopf takes it for its identity, and fails where neither POD_ID is set nor the user has a name."""
-    [container] = POD["spec"]["containers"]
-    sources = {variable["name"]: variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath") for variable in container["env"]}
-    assert sources == {"FIBPIPELINE_APP_IMAGE": None, "POD_ID": "metadata.name"}
-
-
 def test_the_api_pods_admit_the_operator_by_its_label() -> None:
     assert POD["metadata"]["labels"] == {names.NAME_LABEL: names.MANAGER}
 
