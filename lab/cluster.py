@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from lab import addons, cache, cgroups, controlplane, golang, images, namespaces, network, node, pki, preflight, process, store
+from lab import addons, cache, cgroups, controlplane, golang, images, loading, namespaces, network, node, pki, preflight, process, store
 from lab.console import say
 from lab.settings import HOST_LINK, INGRESS_ADDRESS, REPOSITORY, LabError, Node, Settings
 
@@ -99,10 +99,13 @@ def _start(settings: Settings) -> bool:
 
 
 def _same_size(settings: Settings) -> None:
-    """A running lab keeps its number of nodes."""
-    running = sorted(settings.run.glob("processes/node-*.json"))
-    if len(running) > settings.node_count and namespaces.is_running(settings, controlplane.NAME):
-        raise LabError(f"the lab runs with {len(running)} nodes; `python -m lab down` first, or FIBLAB_NODES={len(running)}")
+    """A running lab keeps its number of nodes: every node knows the way to every other from its start."""
+    note = settings.node_count_note
+    if not namespaces.is_running(settings, controlplane.NAME):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(str(settings.node_count))
+    elif note.read_text() != str(settings.node_count):
+        raise LabError(f"the lab runs with {note.read_text()} nodes; for another number: `python -m lab down` first")
 
 
 def _start_host_programs(settings: Settings) -> bool:
@@ -165,9 +168,18 @@ def down(settings: Settings) -> bool:
             found |= process.end(folder, record.stem)
         cgroups.remove()
         network.disconnect_host()
-        # Some hundred thousand hard links: `rm` is several times faster than Python.
-        process.run("rm", "-rf", settings.run)
+        _remove_state(settings)
         return found
+
+
+def _remove_state(settings: Settings) -> None:
+    """Delete the state of a stopped lab: renamed first, so that an interruption leaves no half of it for the next `up`."""
+    trash = settings.home / "trash"
+    process.run("rm", "-rf", trash)  # of a `down` that was interrupted
+    if settings.run.exists():
+        settings.run.rename(trash)
+        # Some hundred thousand hard links: `rm` is several times faster than Python.
+        process.run("rm", "-rf", trash)
 
 
 def node_kill(settings: Settings, number: int) -> None:
@@ -198,7 +210,7 @@ def reload_images(settings: Settings) -> list[str]:
     after = store.imported(settings)
     changed = [key for key, value in after.items() if key != "containerd" and before.get(key) != value]
     if changed:
-        store.load_into_nodes(settings, changed)
+        loading.into_nodes(settings, changed)
     return changed
 
 

@@ -25,6 +25,7 @@ BRIDGE = "br0"
 CGROUP = "lab"
 """The lab's own directory in every cgroup hierarchy."""
 
+DEFAULT_NODES = 5
 MAX_NODES = 50
 
 
@@ -64,26 +65,26 @@ class Settings:
     """What a user may set (all by environment variables, see `python -m lab --help`) and the paths that follow from it."""
 
     home: Path
-    node_count: int = 5
+    node_count: int = DEFAULT_NODES
     ingress_port: int = 8080
     apiserver_flags: list[str] = field(default_factory=list)
     controller_manager_flags: list[str] = field(default_factory=list)
 
     @classmethod
     def from_environment(cls, node_count: int | None = None) -> Settings:
-        """Read FIBLAB_*; `node_count` (from the command line) wins over FIBLAB_NODES."""
-        text = os.environ.get("FIBLAB_NODES", "5")
-        if node_count is None:
-            if not text.isdigit():
-                raise LabError(f"FIBLAB_NODES must be a number, not {text!r}")
-            node_count = int(text)
-        if not 1 <= node_count <= MAX_NODES:
-            raise LabError(f"the lab has 1 to {MAX_NODES} nodes, not {node_count}")
+        """Read FIBLAB_*; `node_count` (from the command line) wins over FIBLAB_NODES, and that over a running lab's number."""
         home = Path(os.environ.get("FIBLAB_HOME") or "~/.cache/fibpipeline-lab").expanduser().resolve()
         for hidden in ("/run", "/var/lib", "/var/log", "/proc", "/sys", "/dev"):
             for path in (home, REPOSITORY):
                 if path.is_relative_to(hidden):
                     raise LabError(f"{path} lies under {hidden}, which every node covers with its own; choose another place (FIBLAB_HOME)")
+        if node_count is None:
+            text = os.environ.get("FIBLAB_NODES") or _running_nodes(home) or str(DEFAULT_NODES)
+            if not text.isdigit():
+                raise LabError(f"FIBLAB_NODES must be a number, not {text!r}")
+            node_count = int(text)
+        if not 1 <= node_count <= MAX_NODES:
+            raise LabError(f"the lab has 1 to {MAX_NODES} nodes, not {node_count}")
         return cls(
             home=home,
             node_count=node_count,
@@ -137,6 +138,18 @@ class Settings:
         """For the lab's own programs (system:masters); the audit log leaves its requests out."""
         return self.pki / "super-admin.conf"
 
+    @property
+    def node_count_note(self) -> Path:
+        """Holds the number of nodes of the running lab."""
+        return self.run / "node-count"
+
     def node_state(self, node: Node) -> Path:
         """What a node keeps over node-kill and node-start: image store, volumes, kubelet state."""
         return self.run / node.name
+
+
+def _running_nodes(home: Path) -> str:
+    try:
+        return Settings(home).node_count_note.read_text()
+    except OSError:
+        return ""

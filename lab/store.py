@@ -7,17 +7,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lab import cache, golang, images, namespaces
+from lab import cache, golang, images, loading
 from lab.console import step
 from lab.process import run, wait_for
 from lab.settings import Settings
-
-_NAMESPACE = "k8s.io"
-"""containerd's namespace for what the kubelet sees."""
 
 
 def _note(settings: Settings) -> Path:
@@ -60,7 +56,7 @@ def prepare(settings: Settings) -> bool:
     changed = [key for key, value in built.items() if noted.get(key) != value]
     with step(f"image store: {', '.join(changed)}"), _containerd(settings) as address:
         for key in changed:
-            run(*_ctr(settings, address), "images", "import", "--local", images.archive(settings, key))
+            loading.import_archive(loading.ctr(settings, address), images.archive(settings, key))
             _remember(settings, key, built[key])
     return True
 
@@ -70,10 +66,6 @@ def _remember(settings: Settings, key: str, value: str) -> None:
     fresh = _note(settings).with_suffix(".new")
     fresh.write_text(json.dumps(noted, indent=1))
     fresh.rename(_note(settings))
-
-
-def _ctr(settings: Settings, address: str) -> list[str | Path]:
-    return [settings.bin / "ctr", "--address", address, "--namespace", _NAMESPACE]
 
 
 @contextmanager
@@ -113,7 +105,7 @@ def _containerd(settings: Settings) -> Iterator[str]:
 
 
 def _answers(settings: Settings, address: str) -> bool:
-    return subprocess.run([*_ctr(settings, address), "version"], capture_output=True, check=False).returncode == 0
+    return subprocess.run([*loading.ctr(settings, address), "version"], capture_output=True, check=False).returncode == 0
 
 
 def copy_to(settings: Settings, target: Path) -> None:
@@ -128,24 +120,3 @@ def copy_to(settings: Settings, target: Path) -> None:
         shutil.copy2(database, copy)
         copy.rename(database)
     fresh.rename(target)
-
-
-def load_into_nodes(settings: Settings, keys: list[str]) -> list[str]:
-    """Import images into every running node, all nodes at once; return the nodes' names."""
-    running = [node.name for node in settings.nodes if namespaces.is_running(settings, node.name)]
-
-    def load(name: str) -> None:
-        for key in keys:
-            namespaces.enter(
-                settings,
-                name,
-                *_ctr(settings, "/run/containerd/containerd.sock"),
-                "images",
-                "import",
-                "--local",
-                images.archive(settings, key),
-            )
-
-    with ThreadPoolExecutor(max(len(running), 1)) as pool:
-        list(pool.map(load, running))
-    return running
