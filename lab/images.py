@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,24 @@ PROJECT = ("operator", "app")
 MIRROR = "http://deb.debian.org/debian"
 PYTHON_IMAGE = "docker.io/library/python:3.13-slim"
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-
-# What the project's images are made from; tests, docs and the lab itself are not in them.
-PROJECT_INPUTS = (
-    "Dockerfile",
-    ".dockerignore",
-    "pyproject.toml",
-    "constraints.txt",
-    "README.md",
-    "LICENSE",
-    "operator",
-    "app",
-    "worker",
-    "crds",
+PIP_SETTINGS = (
+    "index_url",
+    "extra_index_url",
+    "trusted_host",
+    "no_index",
+    "find_links",
+    "cert",
+    "client_cert",
+    "proxy",
+    "default_timeout",
+    "retries",
 )
+
+# What the project's images are made from, by target of the Dockerfile; tests, docs and the lab itself are not in them.
+PROJECT_INPUTS = {
+    target: ("Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt", *sources)
+    for target, sources in {"operator": ("operator",), "app": ("app", "worker")}.items()
+}
 
 
 @dataclass(frozen=True)
@@ -183,34 +187,34 @@ def _debian_root(debian: dict[str, Any], target: Path, log: Path) -> None:
     check_version(run("tar", "-xOf", target, "./var/lib/dpkg/status"), debian["package"], debian["version"])
 
 
-def pip_mounts() -> list[str]:
+def pip_settings(environment: Mapping[str, str]) -> str:
+    """The PIP_* variables about where packages come from, as a pip.conf; "" if there are none."""
+    found = {name: environment[f"PIP_{name.upper()}"] for name in PIP_SETTINGS if environment.get(f"PIP_{name.upper()}")}
+    lines = [f"{name.replace('_', '-')} = {value}" for name, value in found.items()]
+    return "\n".join(["[global]", *lines, ""]) if lines else ""
+
+
+def _pip_mounts(folder: Path) -> list[str]:
     """buildah options that lend the build the host's certificates and pip settings; nothing of them gets into the image."""
-    options = []
-    if CA_BUNDLE.exists():
-        options += ["--volume", f"{CA_BUNDLE}:{CA_BUNDLE}:ro"]
+    mounts = {}
+    for file in {CA_BUNDLE, Path(os.environ.get("PIP_CERT", CA_BUNDLE)), Path(os.environ.get("PIP_FIND_LINKS", CA_BUNDLE))}:
+        if file.exists():
+            mounts[str(file)] = file
     for configuration in (Path("/etc/pip.conf"), Path("~/.config/pip/pip.conf").expanduser(), Path("~/.pip/pip.conf").expanduser()):
         if configuration.exists():
-            options += ["--volume", f"{configuration}:/etc/pip.conf:ro"]
-            break
-    if (wheels := os.environ.get("PIP_FIND_LINKS")) and Path(wheels).is_dir():
-        options += ["--volume", f"{wheels}:{wheels}:ro"]
-    return options
+            mounts.setdefault("/etc/pip.conf", configuration)
+    if text := pip_settings(os.environ):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pip.conf").write_text(text)
+        # The user's file wins over /etc/pip.conf, as variables do.
+        mounts["/root/.config/pip/pip.conf"] = folder / "pip.conf"
+    return [option for target, source in mounts.items() for option in ("--volume", f"{source}:{target}:ro")]
 
 
-def project_inputs() -> list[Path]:
-    """The files and folders the project's own images are made from."""
-    return [REPOSITORY / name for name in PROJECT_INPUTS if (REPOSITORY / name).exists()]
-
-
-def has_docker() -> bool:
-    """True if there is a docker client with a daemon behind it."""
-    if not shutil.which("docker"):
-        return False
-    try:
-        run("docker", "version", "--format", "{{.Server.Version}}")
-    except LabError:
-        return False
-    return True
+def project_key(target: str) -> str:
+    """Hash of everything a project image is made from, its base included."""
+    inputs = [REPOSITORY / name for name in PROJECT_INPUTS[target] if (REPOSITORY / name).exists()]
+    return cache.digest(LAB / "images" / "python", *inputs)
 
 
 def project_version() -> str:
@@ -229,12 +233,11 @@ def ensure_project(settings: Settings, targets: Sequence[str] = PROJECT) -> list
     if not (REPOSITORY / "Dockerfile").exists():
         say("no Dockerfile yet: the lab comes up without the project's images")
         return []
-    base_key = recipe_key(settings, load("python"))
-    key = cache.digest(base_key, *project_inputs())
-    stale = [target for target in targets if not cache.is_fresh(settings.images / target, key)]
+    keys = {target: project_key(target) for target in targets}
+    stale = [target for target, key in keys.items() if not cache.is_fresh(settings.images / target, key)]
     for target in stale:
         with cache.locked(settings.home / "locks" / "project-images"), step(f"image {project_image(target)}"):
-            cache.refresh(settings.images / target, key, lambda folder, target=target: _build_project(settings, target, folder))  # type: ignore[misc]
+            cache.refresh(settings.images / target, keys[target], lambda folder, target=target: _build_project(settings, target, folder))  # type: ignore[misc]
     return stale
 
 
@@ -244,18 +247,8 @@ def _build_project(settings: Settings, target: str, folder: Path) -> None:
     Buildah(settings).build(
         name,
         REPOSITORY,
-        "--layers",
-        "--target",
-        target,
-        "--build-arg",
-        f"PYTHON_IMAGE={PYTHON_IMAGE}",
-        *_pip_environment(),
-        *pip_mounts(),
+        *("--layers", "--target", target, "--build-arg", f"PYTHON_IMAGE={PYTHON_IMAGE}"),
+        *_pip_mounts(settings.home / "tmp"),
         log=log,
     )
     Buildah(settings).save(name, folder / "image.tar")
-
-
-def _pip_environment() -> list[str]:
-    # Build arguments are in the environment of RUN and, unless declared by ARG, in no layer and no history.
-    return [option for name, value in os.environ.items() if name.startswith("PIP_") for option in ("--build-arg", f"{name}={value}")]

@@ -48,3 +48,14 @@ def test_every_image_has_a_recipe_and_an_exec_form_entry(key: str) -> None:
 def test_the_stand_ins_carry_the_official_names() -> None:
     names = [images.load(key).name for key in images.STAND_INS]
     assert names == ["docker.io/library/rabbitmq:4.3-management", "docker.io/library/postgres:18", images.PYTHON_IMAGE]
+
+
+def test_pip_variables_reach_the_build_as_a_file() -> None:
+    environment = {"PIP_INDEX_URL": "https://mirror.test/simple", "PIP_DEFAULT_TIMEOUT": "180", "PIP_TARGET": "/elsewhere", "HOME": "/root"}
+    assert images.pip_settings(environment) == "[global]\nindex-url = https://mirror.test/simple\ndefault-timeout = 180\n"
+    assert images.pip_settings({"HOME": "/root"}) == ""
+
+
+def test_a_project_image_depends_on_its_own_code_only() -> None:
+    assert "worker" not in images.PROJECT_INPUTS["operator"]
+    assert "operator" not in images.PROJECT_INPUTS["app"]

@@ -12,12 +12,22 @@ from lab import addons, controlplane, preflight
 from lab.settings import DNS_ADDRESS, INGRESS_ADDRESS, LabError, Node, Settings
 
 
-def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("FIBLAB_HOME", "FIBLAB_NODES", "FIBLAB_APISERVER_FLAGS"):
         monkeypatch.delenv(name, raising=False)
     settings = Settings.from_environment()
     assert settings.node_count == 5
-    assert settings.home == Path("~/.cache/fibpipeline-lab").expanduser()
+    assert settings.home == tmp_path / ".cache/fibpipeline-lab"
+
+
+def test_a_running_lab_s_size_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FIBLAB_NODES", raising=False)
+    monkeypatch.setenv("FIBLAB_HOME", str(tmp_path))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "node-count").write_text("3")
+    assert Settings.from_environment().node_count == 3
+    assert Settings.from_environment(2).node_count == 2
 
 
 @pytest.mark.parametrize(
