@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab import addons, cache, cgroups, controlplane, golang, images, loading, namespaces, network, node, pki, preflight, process, store
 from lab.console import say
-from lab.settings import HOST_LINK, INGRESS_ADDRESS, REPOSITORY, LabError, Node, Settings
+from lab.settings import INGRESS_ADDRESS, REPOSITORY, LabError, Node, Settings
 
 FORWARDER = "ingress-forwarder"
 POLICY_AGENT = "network-policy-agent"
@@ -67,6 +67,7 @@ def _start(settings: Settings) -> bool:
     changed = pki.ensure(settings)
     settings.logs.mkdir(parents=True, exist_ok=True)
     if not namespaces.is_running(settings, controlplane.NAME):
+        _wait_for_other_lab()
         if network.other_lab_address():
             raise LabError("the host has addresses in 172.31.255.0/24 already, which the lab needs for itself")
         for each in settings.nodes:  # without their control plane the nodes have no network
@@ -96,6 +97,14 @@ def _start(settings: Settings) -> bool:
     changed |= _start_host_programs(settings)
     _wait_ready(settings, begin if changed else None)
     return changed
+
+
+def _wait_for_other_lab() -> None:
+    """A link of the lab's name while this lab's control plane is not up is another lab's, or vanishes in a moment with its namespace."""
+    try:
+        process.wait_for("the former lab's link to vanish", lambda: not network.has_host_link(), 5)
+    except LabError:
+        raise LabError("another lab runs on this machine (with another FIBLAB_HOME); take that one down first") from None
 
 
 def _same_size(settings: Settings) -> None:
@@ -162,14 +171,16 @@ def _wait_ready(settings: Settings, begin: float | None) -> None:
 def down(settings: Settings) -> bool:
     """Stop the lab, whatever is left of it, and leave nothing behind; True if there was something."""
     with cache.locked(settings.home / "locks" / "run", lambda: say("waiting: another command changes the lab")):
+        if not settings.run.exists():
+            return False  # what there is on the machine belongs to a lab with another FIBLAB_HOME
         folder = settings.run / "processes"
-        found = settings.run.exists()
         for record in sorted(folder.glob("*.json")):
-            found |= process.end(folder, record.stem)
+            process.end(folder, record.stem)
         cgroups.remove()
         network.disconnect_host()
+        # Last: as long as it is there, an interrupted `down` can be repeated.
         _remove_state(settings)
-        return found
+        return True
 
 
 def _remove_state(settings: Settings) -> None:
@@ -230,13 +241,3 @@ def run_with(settings: Settings, command: list[str]) -> int:
         if not was_up:
             with suppress(LabError):
                 down(settings)
-
-
-def leftovers(settings: Settings) -> list[str]:
-    """What of the lab is on this machine though it should not be after `down`."""
-    found = [str(branch) for branch in cgroups.branches()]
-    if (Path("/sys/class/net") / HOST_LINK).exists():
-        found.append(f"link {HOST_LINK}")
-    if settings.run.exists():
-        found.append(str(settings.run))
-    return found

@@ -85,7 +85,7 @@ def _apiserver(settings: Settings) -> list[str]:
         f"--proxy-client-cert-file={pki / 'front-proxy-client.crt'}",
         f"--proxy-client-key-file={pki / 'front-proxy-client.key'}",
         f"--audit-policy-file={LAB / 'config/audit-policy.yaml'}",
-        f"--audit-log-path={settings.logs / 'audit.log'}",
+        f"--audit-log-path={audit_log(settings)}",
         "--audit-log-maxsize=500",
         "--audit-log-maxbackup=1",
         *settings.apiserver_flags,

@@ -75,8 +75,15 @@ def _forward(pid: int) -> None:
 
 def disconnect_host() -> None:
     """Remove the host's link; its routes go with it."""
-    if (Path("/sys/class/net") / HOST_LINK).exists():
-        run("ip", "link", "delete", HOST_LINK)
+    if has_host_link():
+        # It may vanish by itself at this very moment, with the namespace of its other end.
+        with suppress(LabError):
+            run("ip", "link", "delete", HOST_LINK)
+
+
+def has_host_link() -> bool:
+    """True if the host has the lab's link."""
+    return (Path("/sys/class/net") / HOST_LINK).exists()
 
 
 def other_lab_address() -> bool:
@@ -87,7 +94,7 @@ def other_lab_address() -> bool:
 
 def is_connected(pid: int) -> bool:
     """True if the control plane's namespace is linked to the host."""
-    return (Path("/sys/class/net") / HOST_LINK).exists() and _has_link(pid, "lab-host")
+    return has_host_link() and _has_link(pid, "lab-host")
 
 
 def has_node(control_plane_pid: int, node: Node) -> bool:
