@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from fibapp import httpd
 from fibapp.api import create_app
@@ -12,6 +13,16 @@ from fibapp.store import Database
 
 BODY_SECONDS = 5.0
 """How long a client may pause while it sends its request."""
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's messages, written by the handlers of this process like all others; no access log, the metrics count requests."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave the handlers as they are."""
+        self.error_log.propagate = True
+        self.error_log.setLevel(cfg.loglevel.upper())
+        self.access_log.disabled = True
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -32,7 +43,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 20,
             "control_socket_disable": True,
             "loglevel": self._settings.log_level.lower(),
-            "logger_class": "gunicorn.glogging.Logger",
+            "logger_class": Log,
             "limit_request_line": 4094,
             "post_worker_init": self._serve_internal,
         }

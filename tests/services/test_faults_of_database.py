@@ -65,6 +65,7 @@ def test_database_frozen(pipeline: Pipeline, database: PostgreSQL) -> None:
 def test_row_42_no_connection_left(pipeline: Pipeline, database: PostgreSQL) -> None:
     pipeline.up(workers=0)
     ids = pipeline.submit_many([9] * 10)
+    eventually(lambda: pipeline.count("publishes > 0", ids) == 10, "all jobs to be published")
     [api] = [process for process in pipeline.processes if process.log.name.endswith("api.log")]
     api.close()
     with pipeline.connection() as connection, connection.cursor() as cursor:
@@ -77,7 +78,7 @@ def test_row_42_no_connection_left(pipeline: Pipeline, database: PostgreSQL) -> 
     worker = pipeline.start_worker()
     pipeline.start_api()
     refused(pipeline)
-    eventually(lambda: "does not serve" in pipeline.log("worker") or "out of reach" in pipeline.log("worker"), "the worker to try in vain")
+    eventually(lambda: "no connection left" in pipeline.log("worker"), "the worker to try in vain")
     for connection in hoard:
         connection.close()
     pipeline.until_all_done(ids)

@@ -152,10 +152,14 @@ def test_root_and_flower_addresses_help(standing: Pipeline) -> None:
 def test_flower_shows_workers_and_jobs(standing: Pipeline) -> None:
     process, flower = standing.start_flower()
     try:
+
+        def heartbeats() -> list[object]:
+            return list(flower.get("/flower/workers", params={"json": "1"}).json()["data"])
+
+        eventually(lambda: len(heartbeats()) == 2, "Flower to hear the events of both processes")
         job = standing.submit(21)
         standing.until(job, "done")
-        task = eventually(lambda: flower.get(f"/flower/api/task/info/{job}").json().get("state") == "SUCCESS", "Flower to see the job")
-        assert task
+        eventually(lambda: "SUCCESS" in flower.get(f"/flower/api/task/info/{job}").text, "Flower to see the job")
         info = flower.get(f"/flower/api/task/info/{job}").json()
         assert (info["name"], info["args"], info["result"]) == ("fib_job", "[21]", "10946")
         assert info["runtime"] >= 0

@@ -105,4 +105,20 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, psycopg2.errors.UndefinedTable):
         return "the database has no schema yet"
     code = getattr(error, "pgcode", None)
-    return f"the database does not serve (SQLSTATE {code})" if code else "the database is out of reach"
+    if code:
+        return f"the database does not serve (SQLSTATE {code})"
+    # A failed connection has no code, only a text that names host and user.
+    return next((words for phrase, words in _REFUSALS.items() if phrase in str(error)), "the database is out of reach")
+
+
+_REFUSALS = {
+    "too many clients": "the database has no connection left",
+    "remaining connection slots": "the database has no connection left",
+    "too many connections": "the database has no connection left",
+    "authentication failed": "the database refuses our password",
+    "does not exist": "the database or our role does not exist",
+    "is starting up": "the database is starting",
+    "in recovery mode": "the database is recovering",
+    "shutting down": "the database is shutting down",
+    "no answer": "the database does not answer",
+}

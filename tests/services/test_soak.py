@@ -1,0 +1,175 @@
+"""Many jobs while everything fails in turn, by a drawn but repeatable schedule; in the end nothing is lost and nothing stored twice."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from lab.services import PostgreSQL, RabbitMQ
+from tests.services.pipeline import Pipeline, Process
+from tests.waiting import eventually
+
+SEED = 20260
+JOBS = 500
+FAULTS = 14
+FREEZE_SECONDS = 4.0
+"""Longer than the lease of the tests."""
+
+
+@pytest.fixture
+def broker() -> Iterator[RabbitMQ]:
+    """A broker of the test's own: it is destroyed again and again."""
+    with RabbitMQ() as broker:
+        yield broker
+
+
+@pytest.fixture
+def database() -> Iterator[PostgreSQL]:
+    """A database server of the test's own."""
+    with PostgreSQL() as database:
+        yield database
+
+
+class Havoc:
+    """The faults, each of which leaves the pipeline able to recover."""
+
+    def __init__(self, pipeline: Pipeline, draw: random.Random) -> None:
+        self._pipeline = pipeline
+        self._draw = draw
+        self.relay = pipeline.start_relay()
+        self.workers = [pipeline.start_worker(concurrency=2) for _ in range(2)]
+
+    def schedule(self) -> list[Callable[[], None]]:
+        """Every fault once, some twice, in an order drawn at random."""
+        faults: list[Callable[[], None]] = [
+            self.kill_worker,
+            self.kill_working_process,
+            self.freeze_worker,
+            self.kill_relay,
+            self.kill_broker,
+            self.freeze_broker,
+            self.delete_queue,
+            self.wipe_broker,
+            self.kill_database,
+            self.kill_both,
+        ]
+        drawn = [*faults, *self._draw.choices(faults, k=FAULTS - len(faults))]
+        self._draw.shuffle(drawn)
+        return drawn
+
+    def kill_worker(self) -> None:
+        self._busy_worker().kill()
+        self.workers = [worker for worker in self.workers if worker.running]
+        self.workers.append(self._pipeline.start_worker(concurrency=2, wait=False))
+
+    def kill_working_process(self) -> None:
+        for child in self._busy_worker().children():
+            os.kill(child, signal.SIGKILL)
+
+    def freeze_worker(self) -> None:
+        worker = self._busy_worker()
+        worker.freeze()
+        time.sleep(FREEZE_SECONDS)
+        worker.thaw()
+
+    def kill_relay(self) -> None:
+        self.relay.kill()
+        self.relay = self._pipeline.start_relay()
+
+    def kill_broker(self) -> None:
+        self._pipeline.broker.kill()
+        self._pipeline.broker.start()
+
+    def freeze_broker(self) -> None:
+        self._pipeline.broker.freeze()
+        time.sleep(FREEZE_SECONDS)
+        self._pipeline.broker.thaw()
+
+    def delete_queue(self) -> None:
+        queues = {queue["name"] for queue in self._pipeline.manage("GET", "queues/{vhost}")}
+        if "fib" in queues:
+            self._pipeline.manage("DELETE", "queues/{vhost}/fib")
+
+    def wipe_broker(self) -> None:
+        self._pipeline.broker.kill()
+        self._pipeline.broker.wipe()
+        self._pipeline.broker.start()
+        self._pipeline.make_vhost()
+
+    def kill_database(self) -> None:
+        self._pipeline.database.kill()
+        self._pipeline.database.start()
+
+    def kill_both(self) -> None:
+        self._pipeline.database.kill()
+        self._pipeline.broker.kill()
+        self._pipeline.database.start()
+        self._pipeline.broker.start()
+
+    def _busy_worker(self) -> Process:
+        """A worker that is computing right now."""
+
+        def busy() -> list[Process]:
+            names = {row["worker"].partition("@")[2] for row in self._pipeline.rows("worker, state") if row["state"] == "running"}
+            return [worker for worker in self.workers if worker.running and f"pod-{worker.port}" in names]
+
+        return self._draw.choice(eventually(busy, "a worker to be busy", interval=0.01))
+
+
+class Crowd(threading.Thread):
+    """Submits jobs for as long as the havoc lasts, and remembers every 202."""
+
+    def __init__(self, pipeline: Pipeline, draw: random.Random) -> None:
+        super().__init__(daemon=True)
+        self._pipeline = pipeline
+        self._draw = draw
+        self.accepted: list[str] = []
+        self.refused: Counter[int] = Counter()
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self._pipeline.api_port}", timeout=30) as client:
+            while not (self.enough.is_set() and len(self.accepted) >= JOBS):
+                n = self._draw.choice([5, 10, 20, 24, 28, 30, 33])
+                answer = client.post("/api/jobs", json={"n": n})
+                if answer.status_code == 202:
+                    self.accepted.append(answer.json()["id"])
+                else:
+                    self.refused[answer.status_code] += 1
+                time.sleep(0.05)
+
+
+@pytest.mark.timeout(400)
+def test_nothing_is_lost_and_nothing_stored_twice(pipeline: Pipeline) -> None:
+    draw = random.Random(SEED)
+    pipeline.migrate()
+    pipeline.start_api()
+    havoc = Havoc(pipeline, draw)
+    crowd = Crowd(pipeline, random.Random(SEED + 1))
+    crowd.start()
+    faults = havoc.schedule()
+    for position, strike in enumerate(faults):
+        eventually(lambda least=position * 10: len(crowd.accepted) >= least, "the crowd to go on")  # type: ignore[misc]
+        strike()
+    crowd.enough.set()
+    crowd.join(120)
+    assert not crowd.is_alive()
+    assert len(crowd.accepted) >= JOBS
+    assert set(crowd.refused) <= {503}, "while the database is away, and nothing else"
+    eventually(lambda: pipeline.count("state IN ('queued', 'running')", crowd.accepted) == 0, "every job to be final", 120)
+    pipeline.check_promise(crowd.accepted)
+    [sums, *_] = pipeline.rows(
+        """sum(attempts) OVER () AS attempts, sum(crashes) OVER () AS crashes, sum(publishes) OVER () AS publishes,
+        count(*) FILTER (WHERE state = 'failed') OVER () AS failed,
+        max(extract(epoch FROM finished_at - created_at)) OVER ()::float AS longest_seconds""",
+        crowd.accepted,
+    )
+    assert sums["crashes"] > 0, "no fault ever met a running job: such a run proves nothing"
+    report = {"accepted": len(crowd.accepted), "lost": 0, "stored twice": 0, **sums, "answers 503": crowd.refused[503]}
+    print(f"\n{report}, faults {dict(Counter(fault.__name__ for fault in faults))}")
