@@ -136,7 +136,7 @@ class Crowd(threading.Thread):
     def run(self) -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{self._pipeline.api_port}", timeout=30) as client:
             while not (self.enough.is_set() and len(self.accepted) >= JOBS):
-                n = self._draw.choice([5, 10, 20, 24, 28, 30, 33])
+                [n] = self._draw.choices([5, 20, 24, 28, 33], [30, 30, 20, 15, 5])
                 answer = client.post("/api/jobs", json={"n": n})
                 if answer.status_code == 202:
                     self.accepted.append(answer.json()["id"])

@@ -9,8 +9,10 @@ import logging
 import os
 import sys
 import threading
+import warnings
 
 from celery import signals
+from celery.exceptions import CPendingDeprecationWarning
 
 from fibapp import logs
 from fibapp.jobs import Bounds
@@ -36,6 +38,8 @@ def main() -> None:
     # Celery tells every task twice at INFO: a tenth of the time of a short job.
     for chatty in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What it warns of on each lost connection is a choice made in the settings.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     threading.Thread(target=_leave_with_supervisor, name="lifeline", daemon=True).start()
 
     slot = Slot(arguments.slot)
@@ -56,6 +60,7 @@ def main() -> None:
     worker = app.Worker(
         hostname=arguments.name,
         pool="threads",
+        consumer_cls="fibworker.consumer:Consumer",
         concurrency=1,
         queues=[QUEUE],
         task_events=True,
