@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from lab.settings import REPOSITORY, Settings
 from tests.cluster.kubectl import Kubectl
 from tests.waiting import eventually
 
-NAMESPACE = "e2e"
-HOST = "e2e.localhost"  # browsers resolve *.localhost to loopback by themselves
+NAMESPACE = f"e2e-{secrets.token_hex(2)}"
+HOST = f"{NAMESPACE}.localhost"  # browsers resolve *.localhost to loopback by themselves
 READY_SECONDS = 240
 # The seed's topology with room to breathe on two cores, and a scale-down that does not wait five minutes.
 SPEC: dict[str, Any] = {
@@ -108,6 +109,9 @@ def pipeline(kubectl: Kubectl) -> Iterator[Pipeline]:
     pipeline = Pipeline(kubectl)
     pipeline.apply()
     yield pipeline
+    # The pipeline first: a namespace that still has pods is looked at again only after half their grace period.
+    pipeline.kubectl("delete", "fib", "demo")
+    eventually(lambda: not pipeline.read("pods")["items"], "the pods to be gone", 120, 0.5)
     kubectl("delete", "namespace", NAMESPACE, "--timeout=110s")
 
 

@@ -64,7 +64,7 @@ def _container(context: Context) -> Object:
         ports=[{"name": "health", "containerPort": names.WORKER_PORT, "protocol": "TCP"}],
         # Never `celery inspect ping`: it needs the broker, and would restart busy workers when that is away.
         startupProbe=pods.probe({"httpGet": health}, 1, failures=120),
-        readinessProbe=pods.probe({"httpGet": health}, 10),
+        readinessProbe=pods.probe({"httpGet": pods.http_get("/readyz", "health")}, 2),
         livenessProbe=pods.probe({"httpGet": health}, 20, failures=6),
     )
     return {**container, "env": [application.pod_name(), *container["env"]]}
