@@ -52,6 +52,7 @@ class Pipeline:
     def __init__(self, kubectl: Kubectl) -> None:
         self.kubectl = kubectl.within(NAMESPACE)
         port = Settings.from_environment().ingress_port
+        self.host = HOST
         self.url = f"http://{HOST}:{port}"
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Host": HOST}, timeout=10)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.conftest import HOST, Pipeline
+from tests.e2e.conftest import Pipeline
 from tests.waiting import eventually
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
@@ -13,7 +13,7 @@ def test_kubectl_tells_the_story(pipeline: Pipeline) -> None:
     header, row = pipeline.kubectl("get", "fibpipelines").splitlines()
     assert header.split() == ["NAME", "READY", "STATUS", "API", "WORKERS", "URL", "AGE"]
     assert row.split()[:4] == ["demo", "True", "Available", "2/2"]
-    assert f"http://{HOST}/api" in row
+    assert f"http://{pipeline.host}/api" in row
     claims = {claim["metadata"]["name"]: claim for claim in pipeline.read("pvc")["items"]}
     assert {name: (claim["status"]["phase"], claim["status"]["capacity"]["storage"]) for name, claim in claims.items()} == {
         "data-demo-rabbitmq-0": ("Bound", "10Gi"),
