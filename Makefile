@@ -44,8 +44,11 @@ test-services: venv ## API, relay and workers on a real RabbitMQ and PostgreSQL
 test-cluster: venv ## the operator against a real API server
 	$(LAB) run -- $(PYTEST) tests/cluster
 
-test-e2e: venv ## everything as pods, through the Ingress
-	$(LAB) run -- $(PYTEST) tests/e2e
+test-e2e: venv /usr/bin/chromium ## everything as pods, through the Ingress, in a browser
+	$(LAB) run -- bash -c '$(LAB) images && $(PYTEST) tests/e2e'
+
+/usr/bin/chromium:
+	apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes chromium
 
 lab-up: venv ## a real Kubernetes on this machine, from packages (the first time builds it: about 10 minutes)
 	$(LAB) up

@@ -42,6 +42,8 @@ def kubectl() -> Kubectl:
     kubectl = Kubectl(kubeconfig)
     kubectl("apply", "-f", str(REPOSITORY / "deploy/install.yaml"))
     kubectl("wait", "crd/fibpipelines.fibpipeline.io", "--for=condition=Established", "--timeout=60s")
+    # The tag stays when the code changes: a pod that ran before would be of the old code.
+    kubectl("-n", "fibpipeline-system", "rollout", "restart", "deployment/fibpipeline-operator")
     kubectl("-n", "fibpipeline-system", "rollout", "status", "deployment/fibpipeline-operator", "--timeout=110s")
     return kubectl
 

@@ -26,7 +26,7 @@ def test_a_number_of_two_hundred_thousand_digits_is_stored_whole(pipeline: Pipel
 
 def test_the_form_on_the_page_does_the_same(pipeline: Pipeline, page: Page) -> None:
     page.goto(f"{pipeline.url}/api")
-    page.get_by_label("n", exact=False).first.fill("27")
+    page.get_by_role("spinbutton").fill("27")
     page.get_by_role("button", name="Submit").first.click()
     row = page.get_by_role("row").filter(has_text="196418")
     expect(row.first).to_contain_text("done", timeout=20_000)
