@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 LAB := $(BIN)/python -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e \
+.PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e bench-app \
         lab-up lab-down lab-status lab-env lab-images image demo demo-down
 
 help: ## list the targets
@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 lint: venv ## ruff, mypy, yamllint and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy operator/fiboperator app/fibapp worker/fibworker lab demo
+	$(BIN)/mypy operator/fiboperator app/fibapp worker/fibworker lab demo bench
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
 
@@ -49,6 +49,9 @@ test-e2e: venv /usr/bin/chromium ## everything as pods, through the Ingress, in 
 
 /usr/bin/chromium:
 	apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes chromium
+
+bench-app: venv ## measure API, relay and workers beside a stock peer (needs wrk; an idle machine helps)
+	$(BIN)/python -m bench.app
 
 lab-up: venv ## a real Kubernetes on this machine, from packages (the first time builds it: about 10 minutes)
 	$(LAB) up

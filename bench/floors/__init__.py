@@ -1,0 +1,1 @@
+"""Floors: the least any design has to do, as a lean program without promises."""
