@@ -52,7 +52,6 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_url": settings.broker_url.get_secret_value(),
         "broker_heartbeat": 20,  # a half-open connection is noticed
         "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,  # the default gives up after 100
         "broker_connection_timeout": 3,
         "broker_transport_options": {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10},
         "accept_content": ["json"],

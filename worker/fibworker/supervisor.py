@@ -25,7 +25,7 @@ TICK_SECONDS = 0.1
 STUCK_SECONDS = 30.0
 LONG_LIFE_SECONDS = 30.0
 LEAVE_SECONDS = 10.0
-"""How long a process without a job may take to leave, and the last notes to reach the store."""
+"""After the signal to stop: how long a process that computes nothing may take to leave, and the last notes to reach the store."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,17 @@ class Child:
     next_start: float = 0.0
     backoff: Backoff = field(default_factory=lambda: Backoff(0.1, 10.0))
     verdict: tuple[Held, str] | None = None
-    """The job the process was ended for, and why: "time limit" or "lost"."""
+    """The job the process was ended for, and why: "time limit", "lost" or "the store is away"."""
+    seen: Now = Now(Phase.STARTING)
+    seen_since: float = 0.0
+    """What it was last seen doing, and since when."""
+
+    def look(self, now: float) -> Now:
+        """What it does at the time `now`; remembers since when."""
+        state = self.slot.read()
+        if state != self.seen:
+            self.seen, self.seen_since = state, now
+        return state
 
 
 class Supervisor:
@@ -101,7 +111,7 @@ class Supervisor:
             self._bury(child, status)
             return
         self._totals.observe(child.name, child.slot.counters())
-        state = child.slot.read()
+        state = child.look(now)
         if state.held is None or child.verdict:
             return
         if state.held in self._lost:
@@ -139,7 +149,7 @@ class Supervisor:
             if verdict is not None and verdict[0] == held:
                 if verdict[1] == "time limit" and state.phase == Phase.COMPUTING:
                     self._keeper.failed(held, f"exceeded the time limit of {self._limit:g} s")
-                elif verdict[1] == "time limit":
+                elif verdict[1] != "lost":
                     self._keeper.released(held)  # computed, but the store was away
             elif verdict is not None or self._signals > 1:
                 self._keeper.released(held)  # ended for another job, or by a hurried shutdown
@@ -158,14 +168,20 @@ class Supervisor:
         child.slot.write(Now(Phase.STARTING))
 
     def _leave(self) -> None:
-        """Ask the processes to finish their job and go; those that wait for the store hold none and just end."""
+        """Ask the processes to finish their job and go; those that only wait for the store are not waited for long.
+
+        The store may be gone for good: when a whole pipeline is deleted, nothing says that the database goes last.
+        """
         now = time.monotonic()
         first, self._stopping_since = self._stopping_since is None, self._stopping_since or now
         for child in self._children:
             if child.process is None:
                 continue
-            waiting = child.slot.read().held is None and now - self._stopping_since > LEAVE_SECONDS
-            if self._signals > 1 or waiting:
+            state = child.look(now)
+            waits = overstays(state.phase, max(self._stopping_since, child.seen_since), now)
+            if waits and state.held is not None and child.verdict is None:
+                self._end(child, state.held, "the store is away")
+            elif waits or self._signals > 1:
                 child.process.kill()
             elif first:
                 child.process.terminate()
@@ -183,6 +199,11 @@ class Supervisor:
 def node_names(pod: str, concurrency: int) -> list[str]:
     """The Celery node names: one a process, unique in the cluster (control queues are exclusive: of two equal names the second dies)."""
     return [f"worker@{pod}"] if concurrency == 1 else [f"worker-{k}@{pod}" for k in range(1, concurrency + 1)]
+
+
+def overstays(phase: Phase, since: float, now: float) -> bool:
+    """Told to stop, has a process been in `phase` since a time too long ago? One that computes may go on."""
+    return phase != Phase.COMPUTING and now - since > LEAVE_SECONDS
 
 
 def _ended(status: int) -> str:

@@ -50,7 +50,7 @@ def test_the_queue_loses_nothing_by_configuration() -> None:
     assert celery["accept_content"] == ["json"]
     assert celery["task_create_missing_queues"] is False
     assert celery["control_queue_exclusive"] is celery["event_queue_exclusive"] is True
-    assert celery["broker_connection_max_retries"] is None
+    assert celery["broker_connection_retry_on_startup"] is True
     [queue] = celery["task_queues"]
     assert queue.queue_arguments["x-queue-type"] == "quorum"
     assert queue.queue_arguments["x-dead-letter-routing-key"] == "fib.dead"

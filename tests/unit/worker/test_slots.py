@@ -5,7 +5,6 @@ from uuid import uuid4
 from fibapp.store.claims import Held
 from fibworker.observe import MESSAGES, SECONDS, Totals
 from fibworker.slots import Counters, Now, Phase, Slot
-from fibworker.supervisor import node_names
 
 
 def test_what_is_written_is_read_by_another_mapping() -> None:
@@ -35,8 +34,3 @@ def test_totals_survive_the_restart_of_a_process() -> None:
     totals.observe("a", Counters((2, 0, 0, 0, 0), 0.5))
     assert MESSAGES.labels("done")._value.get() - before == 6
     assert SECONDS._value.get() - seconds == 2.0
-
-
-def test_node_names_are_unique_in_the_cluster() -> None:
-    assert node_names("pod-a", 1) == ["worker@pod-a"]
-    assert node_names("pod-a", 3) == ["worker-1@pod-a", "worker-2@pod-a", "worker-3@pod-a"]
