@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,15 @@ class Children:
         del known[key]
         if not known:
             del self._by_pipeline[pipeline]
+
+
+def of_component(live: Mapping[ChildKey, Object], kind: str, component: str) -> list[Object]:
+    """The objects of one kind that belong to a component."""
+    return [
+        child
+        for (of_kind, _), child in live.items()
+        if of_kind == kind and child["metadata"]["labels"].get(names.COMPONENT_LABEL) == component
+    ]
 
 
 def compact(live: Object) -> Object:

@@ -99,6 +99,24 @@ def blocking(live: Object, pods: Iterable[Object], volumes: Iterable[Object]) ->
     return None
 
 
+def stuck_pods(stateful_set: Object, pods: Iterable[Object]) -> list[Object]:
+    """The pods that cannot run and are of an older template than the StatefulSet has now.
+
+    Kubernetes waits for them to become ready before it replaces them, which never happens (kubernetes#67250).
+    """
+    status = stateful_set.get("status", {})
+    if status.get("observedGeneration", 0) < stateful_set["metadata"].get("generation", 0):
+        return []
+    newest = status.get("updateRevision")
+    return [
+        pod
+        for pod in pods
+        if pod["metadata"]["labels"].get("controller-revision-hash") != newest
+        and "deletionTimestamp" not in pod["metadata"]
+        and _blocked_pod(pod) is not None
+    ]
+
+
 def _has_unscheduled(pods: Iterable[Object]) -> bool:
     return any(not pod["spec"]["nodeName"] for pod in pods)
 

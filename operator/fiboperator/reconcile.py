@@ -4,9 +4,9 @@ import asyncio
 import datetime
 from collections.abc import Callable
 
-from . import names, status
+from . import health, names, status
 from .applied import is_applied, stamped
-from .children import Children, PipelineKey
+from .children import Children, PipelineKey, of_component
 from .cluster import APPLIED_KINDS, ApiError, Cluster, Taken
 from .guards import Blocked, Live, conflict, key_of, owner, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
 from .names import Component
@@ -91,6 +91,7 @@ class Reconciler:
         await self._apply([child for child in changed if child["kind"] == "Secret"], live)
         await self._apply([child for child in changed if child["kind"] != "Secret"], live)
         await self._prune(pipeline, wanted, live)
+        await self._replace_stuck_pods(live)
         await self._scale_workers(pipeline)
 
     async def _credentials(self, pipeline: Pipeline, live: Live) -> dict[Component, dict[str, str]]:
@@ -149,6 +150,16 @@ class Reconciler:
             if key not in keys and key[0] in APPLIED_KINDS and key[0] != "Secret" and owner(child).get("uid") == pipeline.uid
         ]
         await asyncio.gather(*(self._cluster.delete(child) for child in unwanted))
+
+    async def _replace_stuck_pods(self, live: Live) -> None:
+        """Delete what keeps a mended StatefulSet from going on; see `health.stuck_pods`."""
+        stuck = [
+            pod
+            for component in (Component.RABBITMQ, Component.POSTGRESQL)
+            for stateful_set in of_component(live, "StatefulSet", component)
+            for pod in health.stuck_pods(stateful_set, of_component(live, "Pod", component))
+        ]
+        await asyncio.gather(*(self._cluster.delete(pod) for pod in stuck))
 
     async def _scale_workers(self, pipeline: Pipeline) -> None:
         """Raise the workers to the floor; without autoscaling set them to exactly that number."""

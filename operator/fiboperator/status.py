@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import health, names
-from .children import ChildKey
+from .children import ChildKey, of_component
 from .health import Verdict
 from .names import Component
 from .resources.objects import Object
@@ -88,16 +88,13 @@ def _component(pipeline: Pipeline, component: Component, children: Children) -> 
     name = names.child_name(pipeline.name, component)
     enough = {Component.API: spec.api.replicas, Component.WORKER: spec.worker.floor}.get(component, 1)
     return health.workload(
-        kind, name, children.get((kind, name)), _of(children, "Pod", component), _of(children, "PersistentVolumeClaim", component), enough
+        kind,
+        name,
+        children.get((kind, name)),
+        of_component(children, "Pod", component),
+        of_component(children, "PersistentVolumeClaim", component),
+        enough,
     )
-
-
-def _of(children: Children, kind: str, component: Component) -> list[Object]:
-    return [
-        live
-        for (of_kind, _), live in children.items()
-        if of_kind == kind and live["metadata"]["labels"].get(names.COMPONENT_LABEL) == component
-    ]
 
 
 def _ready(pipeline: Pipeline, verdicts: Mapping[Component, Verdict], problem: Problem | None) -> Verdict:

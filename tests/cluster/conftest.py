@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import pytest
 
 from fiboperator.cluster import APPLIED_KINDS
-from lab.bare import BareControlPlane
+from fiboperator.names import CHILD_SELECTOR
+from lab.bare import TOKEN, BareControlPlane
 from lab.services import free_port
 from lab.settings import REPOSITORY, Settings
 from tests.cluster.kubectl import Kubectl
 from tests.waiting import eventually
-
-CHILD_KINDS = ",".join(plural for _, plural in APPLIED_KINDS.values())
 
 
 @pytest.fixture(scope="session")
@@ -110,11 +110,15 @@ def operator(stopped_operator: OperatorProcess) -> OperatorProcess:
 
 
 class Namespace:
-    """A namespace with at most one pipeline, `demo`."""
+    """A namespace with at most one pipeline, `demo`.
 
-    def __init__(self, kubectl: Kubectl, name: str) -> None:
+    What tests poll is read over HTTP: a kubectl for each look would take most of the time.
+    """
+
+    def __init__(self, kubectl: Kubectl, api: httpx.Client, name: str) -> None:
         self.name = name
         self.kubectl = kubectl.within(name)
+        self._api = api
 
     def apply(self, spec: dict[str, Any] | None = None) -> None:
         """Apply the pipeline."""
@@ -123,8 +127,8 @@ class Namespace:
 
     def pipeline(self) -> dict[str, Any]:
         """The pipeline as it is."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", "fib", "demo", "-o", "json"))
-        return found
+        answer = self._api.get(f"/apis/fibpipeline.io/v1/namespaces/{self.name}/fibpipelines/demo")
+        return dict(answer.raise_for_status().json())
 
     def condition(self, kind: str = "Ready") -> dict[str, Any]:
         """One of the pipeline's conditions; empty while there is none."""
@@ -133,10 +137,13 @@ class Namespace:
 
     def children(self) -> dict[str, dict[str, Any]]:
         """Everything the operator applies, by `Kind/name`."""
-        items = json.loads(self.kubectl("get", CHILD_KINDS, "-l", "app.kubernetes.io/managed-by=fibpipeline-operator", "-o", "json"))[
-            "items"
-        ]
-        return {f"{item['kind']}/{item['metadata']['name']}": item for item in items}
+        found = {}
+        for kind, (api_version, plural) in APPLIED_KINDS.items():
+            prefix = "apis" if "/" in api_version else "api"
+            answer = self._api.get(f"/{prefix}/{api_version}/namespaces/{self.name}/{plural}", params={"labelSelector": CHILD_SELECTOR})
+            for item in answer.raise_for_status().json()["items"]:
+                found[f"{kind}/{item['metadata']['name']}"] = {"apiVersion": api_version, "kind": kind, **item}
+        return found
 
     def versions(self) -> dict[str, str]:
         """The resource versions of the pipeline and its children: equal ones mean that nothing was written."""
@@ -156,12 +163,20 @@ class Namespace:
         )
 
 
+@pytest.fixture(scope="session")
+def api(control_plane: BareControlPlane) -> Iterator[httpx.Client]:
+    """The API server as administrator."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=control_plane.url, headers=headers, verify=False, timeout=30) as api:  # noqa: S501 - its certificate is its own
+        yield api
+
+
 @pytest.fixture
-def namespace(kubectl: Kubectl) -> Iterator[Namespace]:
+def namespace(kubectl: Kubectl, api: httpx.Client) -> Iterator[Namespace]:
     """A namespace of the test's own."""
     name = f"t-{secrets.token_hex(4)}"
     kubectl("create", "namespace", name)
-    yield Namespace(kubectl, name)
+    yield Namespace(kubectl, api, name)
     kubectl("delete", "namespace", name, "--wait=false")
 
 

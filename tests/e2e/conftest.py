@@ -62,7 +62,16 @@ class Pipeline:
         """Apply it and wait until it is Ready."""
         body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": "demo"}, "spec": SPEC}
         self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
-        eventually(lambda: self.condition()["status"] == "True", "the pipeline to be Ready", READY_SECONDS, 0.5)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until the present generation is Ready."""
+
+        def ready() -> bool:
+            pipeline, condition = self.read("fib", "demo"), self.condition()
+            return condition["status"] == "True" and condition["observedGeneration"] == pipeline["metadata"]["generation"]
+
+        eventually(ready, "the pipeline to be Ready", READY_SECONDS, 0.5)
 
     def read(self, *arguments: str) -> dict[str, Any]:
         """`kubectl get ... -o json`."""
@@ -89,6 +98,12 @@ class Pipeline:
         answer = self.http.post("/api/jobs", json={"n": n, "algorithm": algorithm})
         assert answer.status_code == 202, answer.text
         return answer.headers["Location"]
+
+    def submit_batch(self, jobs: int, n: int) -> list[str]:
+        """Post many equal jobs in one request; returns their paths."""
+        answer = self.http.post("/api/batches", json={"jobs": [{"n": n, "algorithm": "recursive"}] * jobs})
+        assert answer.status_code == 202, answer.text
+        return [f"/api/jobs/{job['id']}" for job in answer.json()["jobs"]]
 
     def result(self, path: str, seconds: float = 60) -> dict[str, Any]:
         """Wait until the job is finished; returns it."""

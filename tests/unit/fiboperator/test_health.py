@@ -101,6 +101,24 @@ def test_a_statefulset_without_an_update_under_way_is_rolled_out() -> None:
     assert not health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1).ready
 
 
+def test_only_a_blocked_pod_of_an_older_template_is_stuck() -> None:
+    def revision(text: str, name: str, **metadata: Any) -> dict[str, Any]:
+        blocked = pod(text)
+        return {**blocked, "metadata": {"name": name, "labels": {"controller-revision-hash": name}, **metadata}}
+
+    live = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "demo-rabbitmq", "generation": 2},
+        "spec": {"replicas": 1},
+        "status": {"observedGeneration": 2, "updateRevision": "new"},
+    }
+    old, new = revision(PULL, "old"), revision(PULL, "new")
+    running, leaving = revision("status: {}", "old"), revision(PULL, "old", deletionTimestamp="now")
+    assert health.stuck_pods(live, [old, new, running, leaving]) == [old]
+    live["status"]["observedGeneration"] = 1  # type: ignore[index]
+    assert health.stuck_pods(live, [old]) == [], "which template is the newest is not known yet"
+
+
 def test_a_pending_claim_names_its_class() -> None:
     claim = {"metadata": {"name": "data-demo-rabbitmq-0"}, "spec": {"storageClassName": "fast"}, "status": {"phase": "Pending"}}
     found = health.workload("StatefulSet", "demo-rabbitmq", deployment(wanted=1, ready=0), [], [claim], 1)

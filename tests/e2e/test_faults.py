@@ -1,0 +1,79 @@
+"""Faults of pods and volumes under load: every accepted job is done, once, and the pipeline is Ready again."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.conftest import Pipeline
+from tests.waiting import eventually
+
+JOBS, N, RESULT = 60, 27, "196418"
+# Makes a worker's child the kernel's first choice, then uses up the container's memory.
+OUT_OF_MEMORY = """
+import pathlib
+for entry in pathlib.Path("/proc").glob("[0-9]*"):
+    if b"fibworker.child" in (entry / "cmdline").read_bytes():
+        (entry / "oom_score_adj").write_text("1000")
+hoard = []
+while True:
+    hoard.append(bytearray(8 << 20))
+"""
+
+
+def all_done_once(pipeline: Pipeline, paths: list[str]) -> None:
+    """Every job has its one right result."""
+    for path in paths:
+        job = pipeline.result(path, seconds=180)
+        assert (job["state"], job["result"]) == ("done", RESULT), job
+
+
+def kill(*pods: str) -> Callable[[Pipeline], None]:
+    """Delete pods without any grace."""
+    return lambda pipeline: pipeline.kubectl("delete", "pod", *pods, "--grace-period=0", "--force", "--wait=false") and None
+
+
+def wipe_the_broker(pipeline: Pipeline) -> None:
+    """Delete the broker's volume, and the pod that holds it."""
+    pipeline.kubectl("delete", "pvc", "data-demo-rabbitmq-0", "--wait=false")
+    kill("demo-rabbitmq-0")(pipeline)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(kill("demo-rabbitmq-0"), id="broker"),
+        pytest.param(kill("demo-postgresql-0"), id="store"),
+        pytest.param(kill("demo-rabbitmq-0", "demo-postgresql-0"), id="both"),
+        pytest.param(wipe_the_broker, id="broker with its volume"),
+    ],
+)
+def test_row_48_pods_killed_under_load(pipeline: Pipeline, fault: Callable[[Pipeline], None]) -> None:
+    pipeline.wait_ready()
+    paths = pipeline.submit_batch(JOBS, N)
+    fault(pipeline)
+    pipeline.wait_ready()
+    all_done_once(pipeline, paths)
+
+
+def test_row_49_a_pod_stuck_on_a_bad_image_is_replaced_once_the_image_is_mended(pipeline: Pipeline) -> None:
+    image = pipeline.read("fib", "demo")["spec"]["rabbitmq"]["image"]
+
+    def set_image(name: str) -> None:
+        pipeline.kubectl("patch", "fib", "demo", "--type=merge", "-p", json.dumps({"spec": {"rabbitmq": {"image": name}}}))
+
+    set_image("rabbitmq:4.3-no-such-thing")
+    eventually(lambda: "rabbitmq:4.3-no-such-thing" in pipeline.condition()["message"], "the bad image to be named", 120, 0.5)
+    assert "Check the image's name" in pipeline.condition()["message"]
+    path = pipeline.submit(N)
+    set_image(image)
+    pipeline.wait_ready()
+    all_done_once(pipeline, [path])
+
+
+def test_row_51_a_worker_out_of_memory(pipeline: Pipeline) -> None:
+    pipeline.wait_ready()
+    paths = pipeline.submit_batch(JOBS, N)
+    eventually(lambda: pipeline.http.get("/api/stats").json()["running"] > 0, "a job to run")
+    pipeline.kubectl.refused("exec", "deployment/demo-worker", "--", "python", "-c", OUT_OF_MEMORY)
+    all_done_once(pipeline, paths)
