@@ -12,7 +12,7 @@ from kubernetes.aio import client, config
 from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.resource import Resource
 
-from . import names
+from . import metrics, names
 from .resources.objects import Object
 
 REQUEST_TIMEOUT_SECONDS: Final = 30
@@ -81,7 +81,6 @@ class Cluster:
         self._namespace = namespace  # None: all namespaces
         self._client = DynamicClient(api)
         self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
-        self.writes: dict[str, int] = {}
 
     @classmethod
     async def connect(cls, namespace: str | None) -> Self:
@@ -288,7 +287,7 @@ class Cluster:
         )
 
     async def _write(self, method: str, action: str, kind: str, path: str, **options: Any) -> Object:
-        self.writes[kind] = self.writes.get(kind, 0) + 1
+        metrics.WRITES.labels(kind).inc()
         return await self._request(method, action, path, **options)
 
     async def _request(self, method: str, action: str, path: str, **options: Any) -> Object:

@@ -13,6 +13,8 @@ from .cluster import WATCHED_KINDS, ApiError, Cluster, Gone
 
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 30.0
+# Between two streams: a server that ends each stream at once must not be asked without a pause.
+PAUSE_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class _Watch:
                     self._version = live["metadata"]["resourceVersion"]
                     failures = 0
                     self._take(event, live)
+                await asyncio.sleep(PAUSE_SECONDS)
             except Gone:
                 self._version = ""
             except ApiError as error:
