@@ -13,6 +13,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.resource import Resource
 
 from . import metrics, names
+from .errors import FAILURES, ApiError, Gone, Taken, api_error
 from .resources.objects import Object
 
 REQUEST_TIMEOUT_SECONDS: Final = 30
@@ -21,7 +22,6 @@ WATCH_SECONDS: Final = 590
 # The API server sends a bookmark each minute: a stream that is silent for longer is dead.
 WATCH_SILENCE_SECONDS: Final = 70
 CONCURRENT_REQUESTS: Final = 32
-FAILURES: Final = (client.ApiException, aiohttp.ClientError, OSError, TimeoutError)
 
 # kind -> (apiVersion, plural). The kinds of children that the operator applies.
 APPLIED_KINDS: Final[dict[str, tuple[str, str]]] = {
@@ -47,30 +47,6 @@ _ALL_KINDS: Final = {
     names.KIND: (names.API_VERSION, names.PLURAL),
     "Event": ("events.k8s.io/v1", "events"),
 }
-
-
-class ApiError(Exception):
-    """The API server refused a request, or could not be reached.
-
-    `status` is the HTTP status, 0 when there was no answer; `permanent` says that the same request will be refused again.
-    """
-
-    def __init__(self, action: str, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{action}: {message or reason}")
-        self.status = status
-        self.reason = reason
-
-    @property
-    def permanent(self) -> bool:
-        return self.status in (400, 403, 404, 405, 415, 422)
-
-
-class Taken(Exception):
-    """The name of a child to be created is in use by a foreign object, which was left as it was."""
-
-
-class Gone(Exception):
-    """The watch is too far behind: list again."""
 
 
 class Cluster:
@@ -271,7 +247,7 @@ class Cluster:
                     raise ApiError(action, status.get("code", 0), status.get("reason", ""), status.get("message", ""))
                 yield event["type"], event["object"]
         except FAILURES as error:
-            raise _api_error(action, error) from error
+            raise api_error(action, error) from error
 
     def _resource(self, kind: str) -> Resource:
         api_version, plural = _ALL_KINDS[kind]
@@ -303,7 +279,7 @@ class Cluster:
                 )
                 return dict(await response.json())
         except FAILURES as error:
-            raise _api_error(action, error) from error
+            raise api_error(action, error) from error
 
 
 async def _lines(response: Any) -> AsyncIterator[bytes]:
@@ -316,14 +292,3 @@ async def _lines(response: Any) -> AsyncIterator[bytes]:
         *complete, pending = (pending + chunk).split(b"\n")
         for line in complete:
             yield line
-
-
-def _api_error(action: str, error: Exception) -> ApiError:
-    status = getattr(error, "status", 0) or 0
-    if not status:
-        return ApiError(action, 0, "Unreachable", f"the API server did not answer: {error or type(error).__name__}")
-    try:
-        body = json.loads(getattr(error, "body", "") or "{}")
-    except ValueError:
-        body = {}
-    return ApiError(action, int(status), body.get("reason", str(getattr(error, "reason", ""))), body.get("message", ""))

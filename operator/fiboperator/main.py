@@ -12,7 +12,8 @@ from prometheus_client import start_http_server
 
 from . import metrics, names
 from .children import Children, PipelineKey
-from .cluster import ApiError, Cluster
+from .cluster import Cluster
+from .errors import ApiError
 from .queue import WorkQueue
 from .reconcile import Reconciler
 from .resources import Release

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from . import health, names, status
 from .applied import is_applied, stamped
 from .children import Children, PipelineKey, of_component
-from .cluster import APPLIED_KINDS, ApiError, Cluster, Taken
+from .cluster import APPLIED_KINDS, Cluster
+from .errors import ApiError, Taken
 from .guards import Blocked, Live, conflict, key_of, owner, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
 from .names import Component
 from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable
 
 from .children import Children, Identity, PipelineKey
-from .cluster import WATCHED_KINDS, ApiError, Cluster, Gone
+from .cluster import WATCHED_KINDS, Cluster
+from .errors import ApiError, Gone
 
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 30.0

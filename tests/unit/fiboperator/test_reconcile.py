@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fiboperator.children import Children
-from fiboperator.cluster import ApiError, Taken
+from fiboperator.errors import ApiError, Taken
 from fiboperator.reconcile import SLOW_RETRY_SECONDS, Reconciler
 from fiboperator.resources import Release
 from tests.pipelines import fibpipeline

@@ -1,0 +1,46 @@
+"""How a request to the API server can fail."""
+
+import json
+from typing import Final
+
+import aiohttp
+from kubernetes.aio import client
+
+# What the client raises: its own errors, and those of the transport under it.
+FAILURES: Final = (client.ApiException, aiohttp.ClientError, OSError, TimeoutError)
+
+
+class ApiError(Exception):
+    """The API server refused a request, or could not be reached.
+
+    `status` is the HTTP status, 0 when there was no answer; `permanent` says that the same request will be refused again.
+    """
+
+    def __init__(self, action: str, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{action}: {message or reason}")
+        self.status = status
+        self.reason = reason
+
+    @property
+    def permanent(self) -> bool:
+        return self.status in (400, 403, 404, 405, 415, 422)
+
+
+class Taken(Exception):
+    """The name of a child to be created is in use by a foreign object, which was left as it was."""
+
+
+class Gone(Exception):
+    """The watch is too far behind: list again."""
+
+
+def api_error(action: str, error: Exception) -> ApiError:
+    """What went wrong, whichever library says so."""
+    status = getattr(error, "status", 0) or 0
+    if not status:
+        return ApiError(action, 0, "Unreachable", f"the API server did not answer: {error or type(error).__name__}")
+    try:
+        body = json.loads(getattr(error, "body", "") or "{}")
+    except ValueError:
+        body = {}
+    return ApiError(action, int(status), body.get("reason", str(getattr(error, "reason", ""))), body.get("message", ""))
