@@ -118,10 +118,11 @@ class Publisher:
         refused = set(self._refused)
         return Outcome([job.id for job in jobs if job.id not in refused], [job.id for job in jobs if job.id in refused])
 
-    def depth(self) -> int:
-        """How many messages wait in the queue (those being worked on not counted). Raises BrokerAway, also when the queue is gone."""
+    def backlog(self) -> tuple[int, int]:
+        """How many messages wait in the queue, and how many consumers may hold one each. Raises BrokerAway, also without a queue."""
         try:
-            return int(queue(self._channel).queue_declare(passive=True).message_count)
+            declared = queue(self._channel).queue_declare(passive=True)
+            return int(declared.message_count), int(declared.consumer_count)
         except NotFound as error:
             self.close()
             raise BrokerAway("the queue is gone") from error

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 LOOK_SECONDS = 1.0
 """How long the relay sleeps at most, notified or not."""
+PATIENCE_SECONDS = 60.0
+"""How long a lack of no more messages than there are consumers is put down to messages in flight."""
 KEY_HOURS = 24.0
 STUCK_SECONDS = 60.0
 
@@ -44,6 +46,7 @@ class Relay:
         self._progress = time.monotonic()
         self._looked = 0.0
         self._forgot = 0.0
+        self._short_since: float | None = None
 
     def stop(self) -> None:
         """End after the current pass."""
@@ -116,16 +119,27 @@ class Relay:
         """
         waiting = self._outbox.count_waiting()
         if not waiting:
+            self._short_since = None
             return False
-        depth = self._publisher.depth()
+        depth, consumers = self._publisher.backlog()
         if depth == 0:
             hastened = self._outbox.hasten_missing(self._grace)
             if hastened:
                 logger.warning("the queue is empty but %d jobs wait for their message; publishing them again", hastened)
+        if depth < waiting:
+            waiting = min(waiting, self._outbox.count_waiting())  # without what was claimed while the broker was asked
         if depth >= waiting:
+            self._short_since = None
             while self._outbox.has_stale():
                 self._outbox.postpone_stale(BATCH)
             return False
+        # Each consumer may hold one message whose job it is just about to claim: only a lasting lack of so few means anything.
+        now = time.monotonic()
+        if self._short_since is None:
+            self._short_since = now
+        if depth > 0 and waiting - depth <= consumers and now - self._short_since < PATIENCE_SECONDS:
+            return False
+        self._short_since = now
         return self._outbox.has_stale()
 
     def _sleep(self) -> None:

@@ -1,6 +1,7 @@
 """One RabbitMQ and one PostgreSQL for the tier; a pipeline of its own for each test that asks for one."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,52 @@ import pytest
 from lab.services import PostgreSQL, RabbitMQ
 from tests.services.pipeline import Pipeline
 
+TOLD = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for what tests tell."""
+    config.stash[TOLD] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the figures of the run, whatever pytest's options are."""
+    if told := config.stash[TOLD]:
+        terminalreporter.section("the promise: no accepted job is lost, no result is stored twice")
+        for line in told:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Adds a line to the summary at the end of the run."""
+    return pytestconfig.stash[TOLD].append
+
 
 @pytest.fixture(scope="session")
-def broker_of_session() -> Iterator[RabbitMQ]:
+def servers() -> Iterator[tuple[RabbitMQ, PostgreSQL]]:
+    """Both servers of the tier, started at the same time."""
+    # PostgreSQL must hold the connections of several pipelines.
+    broker, database = RabbitMQ(), PostgreSQL(args=("-c", "max_connections=200"))
+    with ExitStack() as stack:
+        for server in (broker, database):
+            stack.callback(server.close)
+            server.launch()
+        for server in (broker, database):
+            server.wait_ready()
+        yield broker, database
+
+
+@pytest.fixture(scope="session")
+def broker_of_session(servers: tuple[RabbitMQ, PostgreSQL]) -> RabbitMQ:
     """The broker of the tier."""
-    with RabbitMQ() as broker:
-        yield broker
+    return servers[0]
 
 
 @pytest.fixture(scope="session")
-def database_of_session() -> Iterator[PostgreSQL]:
-    """The database server of the tier; it must hold the connections of several pipelines."""
-    with PostgreSQL(args=("-c", "max_connections=200")) as database:
-        yield database
+def database_of_session(servers: tuple[RabbitMQ, PostgreSQL]) -> PostgreSQL:
+    """The database server of the tier."""
+    return servers[1]
 
 
 @pytest.fixture

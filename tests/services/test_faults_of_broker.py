@@ -1,21 +1,21 @@
 """RabbitMQ dies, freezes, runs out of disk, or comes back empty. The API accepts jobs all the while, and none is lost."""
 
+import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lab.services import PostgreSQL, RabbitMQ
+from lab.services import RabbitMQ
 from tests.services.pipeline import Pipeline
 from tests.waiting import eventually
 
 ACCEPT_SECONDS = 1.0
 
 
-@pytest.fixture
-def broker() -> Iterator[RabbitMQ]:
-    """A broker of the module's own: these tests destroy it."""
+@pytest.fixture(scope="module")
+def broker_of_session() -> Iterator[RabbitMQ]:
+    """A broker of the module's own: these tests destroy it, and with it what others have there."""
     with RabbitMQ() as broker:
         yield broker
 
@@ -31,6 +31,27 @@ def test_row_34_broker_killed_with_jobs_queued(pipeline: Pipeline, broker: Rabbi
     pipeline.until_all_done(ids)
 
 
+def test_a_worker_asks_for_an_absent_broker_every_second(pipeline: Pipeline, broker: RabbitMQ) -> None:
+    pipeline.up(workers=0)
+    job = pipeline.submit(8)
+    broker.kill()
+    worker = pipeline.start_worker(wait=False)
+
+    def waits() -> list[float]:
+        return [float(wait) for wait in re.findall(r"no connection to amqp://.*next try in ([0-9.]+) s", pipeline.log("worker"))]
+
+    eventually(lambda: len(waits()) >= 6, "the worker to try from its start")
+    broker.start()
+    pipeline.until_all_done([job])
+    tried = len(waits())
+    broker.kill()
+    eventually(lambda: len(waits()) >= tried + 6, "the worker to try again")
+    broker.start()
+    pipeline.until_all_done([pipeline.submit(9)])
+    assert max(waits()) == 1.0
+    assert worker.running
+
+
 def test_row_35_broker_frozen(pipeline: Pipeline, broker: RabbitMQ) -> None:
     pipeline.up()
     pipeline.until_all_done([pipeline.submit(5)])
@@ -42,19 +63,20 @@ def test_row_35_broker_frozen(pipeline: Pipeline, broker: RabbitMQ) -> None:
     pipeline.until_all_done(ids, 90)
 
 
-def test_row_36_broker_without_disk_space(tmp_path: Path, database: PostgreSQL) -> None:
-    with RabbitMQ() as broker, Pipeline(broker, database, tmp_path) as pipeline:
-        pipeline.up()
-        pipeline.until_all_done([pipeline.submit(5)])
-        healthy, broker.config = broker.config, "disk_free_limit.absolute = 900TB"
-        broker.restart()
+def test_row_36_broker_without_disk_space(pipeline: Pipeline, broker: RabbitMQ) -> None:
+    pipeline.up()
+    pipeline.until_all_done([pipeline.submit(5)])
+    healthy, broker.config = broker.config, "disk_free_limit.absolute = 900TB"
+    broker.restart()
+    try:
         eventually(lambda: pipeline.manage("GET", "nodes")[0].get("disk_free_alarm"), "the alarm")
         ids = [accepted_in_time(pipeline) for _ in range(5)]
         eventually(lambda: "unconfirmed" in pipeline.log("relay"), "the relay to be refused", 40)
         assert pipeline.count("state = 'queued'", ids) == 5
+    finally:
         broker.config = healthy
-        broker.restart()
-        pipeline.until_all_done(ids, 90)
+    broker.restart()
+    pipeline.until_all_done(ids, 90)
 
 
 def test_row_37_broker_wiped(pipeline: Pipeline, broker: RabbitMQ) -> None:

@@ -79,21 +79,33 @@ def test_row_30_working_process_killed_mid_task(pipeline: Pipeline) -> None:
 def test_row_31_a_job_that_always_kills_its_process(pipelines: Any) -> None:
     pipeline: Pipeline = pipelines(FIB_MAX_CRASHES="3")
     pipeline.migrate()
-    pipeline.start_api()
+    api = pipeline.start_api(wait=False)
     pipeline.start_relay()
-    pipeline.start_worker(sabotage="poison")
-    poison, healthy = pipeline.submit(POISON), pipeline.submit(12)
-    failed = pipeline.until(poison, "failed", 60)
-    assert failed["error"] == "crashed 3 times; the last time: its process was killed by SIGKILL"
-    assert failed["attempts"] == 3
-    assert pipeline.until(healthy, "done")["result"] == "144"
-    dead = eventually(lambda: pipeline.drain_messages("fib.dead"), "the message in the dead-letter queue", 15)
-    assert {message["properties"]["message_id"] for message in dead} == {poison}
-    # It can be tried again, once somebody mended the cause.
-    pipeline.processes[-1].close()
+    # Several processes, so that messages of one job race each other.
+    workers = [pipeline.start_worker(sabotage="poison", concurrency=2, wait=False) for _ in range(2)]
+    for process in (api, *workers):
+        pipeline.serves(process)
+    poison, healthy = pipeline.submit_many([POISON] * 3), pipeline.submit_many([12] * 10)
+    for job in poison:
+        failed = pipeline.until(job, "failed", 90)
+        assert failed["error"] == "crashed 3 times; the last time: its process was killed by SIGKILL"
+        assert failed["attempts"] == 3
+    pipeline.until_all_done(healthy)
+    dead: set[str] = set()
+
+    def all_dead() -> bool:
+        dead.update(message["properties"]["message_id"] for message in pipeline.drain_messages("fib.dead"))
+        return dead >= set(poison)
+
+    eventually(all_dead, "each poison message in the dead-letter queue")
+    assert dead == set(poison)
+    # They can be tried again, once somebody mended the cause.
+    for worker in workers:
+        worker.close()
     pipeline.start_worker()
-    pipeline.client.post(f"/api/jobs/{poison}/retry")
-    assert pipeline.until(poison, "done")["result"] == "233"
+    for job in poison:
+        pipeline.client.post(f"/api/jobs/{job}/retry")
+    pipeline.until_all_done(poison)
 
 
 def test_row_32_sigterm_then_sigkill_before_the_job_ends(pipeline: Pipeline) -> None:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.services.pipeline import Pipeline, fibonacci
+from tests.services.pipeline import Pipeline
+from tests.services.promise import fibonacci
 from tests.waiting import eventually
 
 
@@ -113,9 +114,11 @@ def test_a_job_over_the_time_limit_fails_with_the_reason(pipelines) -> None:  # 
 
 def test_a_slow_job_does_not_delay_the_small_ones_behind_it(standing: Pipeline) -> None:
     slow = standing.submit(40)
-    standing.until(slow, "running")
-    standing.until_all_done(standing.submit_many([5] * 10))
-    assert standing.job(slow)["state"] == "running"
+    holder = standing.until(slow, "running")["worker"]
+    small = standing.submit_many([5] * 100)
+    standing.until_all_done(small)
+    assert standing.job(slow)["state"] == "running", "none waited behind the slow one"
+    assert holder not in {row["worker"] for row in standing.rows("worker", small)}, "it takes its one process of two, no more"
     standing.client.delete(f"/api/jobs/{slow}")
 
 

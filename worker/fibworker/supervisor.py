@@ -40,7 +40,7 @@ class Child:
     backoff: Backoff = field(default_factory=lambda: Backoff(0.1, 10.0))
     verdict: tuple[Held, str] | None = None
     """The job the process was ended for, and why: "time limit", "lost" or "the store is away"."""
-    seen: Now = Now(Phase.STARTING)
+    seen: Now = field(default_factory=lambda: Now(Phase.STARTING))
     seen_since: float = 0.0
     """What it was last seen doing, and since when."""
 

@@ -16,6 +16,14 @@ class StoreAway(Exception):
     """PostgreSQL cannot serve right now; nothing was stored by the statement that met this. Trying again later is right."""
 
 
+UNHURRIED = "SET LOCAL synchronous_commit TO off; "
+"""Before a statement that may be forgotten when the server crashes: its commit does not wait for the disk.
+
+For claims and the relay's notes only. What they lose is found again: a job that is neither claimed nor noted as published is published
+and claimed once more, and a result without its claim is refused by the guard. A result's own commit makes the claim before it durable.
+"""
+
+
 def bound_waits(seconds: float) -> None:
     """Let no exchange of this process with PostgreSQL, connecting included, take longer than `seconds`.
 
