@@ -6,7 +6,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -66,10 +65,14 @@ class OperatorProcess:
     def is_alive(self) -> bool:
         """What its liveness probe says."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/healthz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
+            return httpx.get(f"http://127.0.0.1:{self.health_port}/healthz", timeout=2).status_code == 200
+        except httpx.TransportError:
             return False
+
+    def passes(self) -> float:
+        """How many passes have ended well since the start."""
+        lines = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").text.splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith('fibpipeline_reconcile_total{outcome="Done"}')), 0.0)
 
     def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""
