@@ -7,13 +7,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from fibapp.store.engine import UNHURRIED, Database
+from fibapp.store.engine import Database, unhurried
 
 # A job whose lease ran out was lost with its worker, which counts as a crash. Only a claim fails a job for its crashes, so that the
 # message that led here can go to the dead-letter queue.
-CLAIM = text(
-    UNHURRIED
-    + """UPDATE jobs SET
+CLAIM = unhurried(
+    """UPDATE jobs SET
         crashes = crashes + (state = 'running')::int,
         state = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN 'failed' ELSE 'running' END,
         error = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN
@@ -28,9 +27,8 @@ CLAIM = text(
     RETURNING state, n, algorithm"""
 )
 WHY_NOT = text("SELECT state, crashes FROM jobs WHERE id = :id")
-RENEW = text(
-    UNHURRIED
-    + """UPDATE jobs SET lease_until = now() + :lease * interval '1 second', due_at = now() + :lease * interval '1 second'
+RENEW = unhurried(
+    """UPDATE jobs SET lease_until = now() + :lease * interval '1 second', due_at = now() + :lease * interval '1 second'
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[])) AS held (id, token)
     WHERE jobs.id = held.id AND jobs.token = held.token AND jobs.state = 'running' RETURNING jobs.id"""
 )

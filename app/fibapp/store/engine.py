@@ -9,19 +9,20 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
-from sqlalchemy import Connection, create_engine, exc, make_url
+from sqlalchemy import Connection, TextClause, create_engine, exc, make_url, text
 
 
 class StoreAway(Exception):
     """PostgreSQL cannot serve right now; nothing was stored by the statement that met this. Trying again later is right."""
 
 
-UNHURRIED = "SET LOCAL synchronous_commit TO off; "
-"""Before a statement that may be forgotten when the server crashes: its commit does not wait for the disk.
+def unhurried(sql: str) -> TextClause:
+    """A statement that the server may forget when it crashes: its commit does not wait for the disk.
 
-For claims and the relay's notes only. What they lose is found again: a job that is neither claimed nor noted as published is published
-and claimed once more, and a result without its claim is refused by the guard. A result's own commit makes the claim before it durable.
-"""
+    For claims and the relay's notes only. What they lose is found again: a job that is neither claimed nor noted as published is published
+    and claimed once more, and a result without its claim is refused by the guard. A result's own commit makes the claim before it durable.
+    """
+    return text("SET LOCAL synchronous_commit TO off; " + sql)
 
 
 def bound_waits(seconds: float) -> None:

@@ -6,42 +6,38 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from fibapp.store.engine import UNHURRIED, Database
+from fibapp.store.engine import Database, unhurried
 
 CHANNEL = "fib_jobs"
 
 # Reserving moves `due_at` a little into the future in its own short transaction, so that no row stays locked while the broker is asked
 # (a worker that claims, or a user who cancels, would wait for it) and a relay that dies in between costs seconds, not the job.
 # What was never published, or given back by a worker, or lost with one, is due for sure; `stale` says whether the rest is too.
-RESERVE = text(
-    UNHURRIED
-    + """UPDATE jobs SET due_at = now() + :hold * interval '1 second'
+RESERVE = unhurried(
+    """UPDATE jobs SET due_at = now() + :hold * interval '1 second'
     WHERE id IN (
         SELECT id FROM jobs WHERE due_at <= now() AND (:stale OR publishes = 0 OR state = 'running')
         ORDER BY due_at, seq LIMIT :limit FOR UPDATE SKIP LOCKED)
     RETURNING id, seq, n, algorithm, publishes"""
 )
-PUBLISHED = text(
-    UNHURRIED
-    + """UPDATE jobs SET publishes = publishes + 1, published_at = now(),
+PUBLISHED = unhurried(
+    """UPDATE jobs SET publishes = publishes + 1, published_at = now(),
         due_at = now() + least(:base * power(2, least(publishes, 16)), :cap) * (0.9 + 0.2 * random()) * interval '1 second'
     WHERE id = ANY(CAST(:ids AS uuid[])) AND (state = 'queued' OR (state = 'running' AND lease_until < now()))"""
 )
-POSTPONE = text(
-    UNHURRIED
-    + """UPDATE jobs SET due_at = now() + least(:base * power(2, least(publishes, 16)), :cap) * interval '1 second'
+POSTPONE = unhurried(
+    """UPDATE jobs SET due_at = now() + least(:base * power(2, least(publishes, 16)), :cap) * interval '1 second'
     WHERE id IN (SELECT id FROM jobs WHERE due_at <= now() AND publishes > 0 AND state = 'queued' LIMIT :limit FOR UPDATE SKIP LOCKED)"""
 )
-RETURNED = text(UNHURRIED + "UPDATE jobs SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND state = ANY('{queued,running}')")
+RETURNED = unhurried("UPDATE jobs SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND state = ANY('{queued,running}')")
 STALE = text("SELECT 1 FROM jobs WHERE due_at <= now() AND publishes > 0 AND state = 'queued' LIMIT 1")
 COUNT_WAITING = text("SELECT count(*) FROM jobs WHERE state = 'queued' AND publishes > 0")
-MISSING = text(
-    UNHURRIED
-    + """UPDATE jobs SET due_at = now() WHERE state = 'queued' AND publishes > 0 AND due_at > now()
+MISSING = unhurried(
+    """UPDATE jobs SET due_at = now() WHERE state = 'queued' AND publishes > 0 AND due_at > now()
     AND published_at < now() - :grace * interval '1 second'"""
 )
 NEXT_DUE = text("SELECT extract(epoch FROM min(due_at) - now()) FROM jobs WHERE due_at IS NOT NULL")
-NOTIFY = text(UNHURRIED + "SELECT pg_notify(:channel, '')")
+NOTIFY = unhurried("SELECT pg_notify(:channel, '')")
 FORGET_KEYS = text("DELETE FROM idempotency_keys WHERE created_at < now() - :hours * interval '1 hour'")
 
 
