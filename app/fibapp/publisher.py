@@ -118,11 +118,10 @@ class Publisher:
         refused = set(self._refused)
         return Outcome([job.id for job in jobs if job.id not in refused], [job.id for job in jobs if job.id in refused])
 
-    def backlog(self) -> tuple[int, int]:
-        """How many messages wait in the queue, and how many consumers may hold one each. Raises BrokerAway, also without a queue."""
+    def depth(self) -> int:
+        """How many messages wait in the queue (those being worked on not counted). Raises BrokerAway, also when the queue is gone."""
         try:
-            declared = queue(self._channel).queue_declare(passive=True)
-            return int(declared.message_count), int(declared.consumer_count)
+            return int(queue(self._channel).queue_declare(passive=True).message_count)
         except NotFound as error:
             self.close()
             raise BrokerAway("the queue is gone") from error

@@ -67,7 +67,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "control_queue_exclusive": True,  # RabbitMQ 4.3 refuses transient queues that are not
         "event_queue_exclusive": True,
         "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
+        "task_reject_on_worker_lost": True,  # for a pool of processes; here each process is a worker, and the supervisor notes its death
         "worker_prefetch_multiplier": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # the result is stored all the same; a duplicate is absorbed
         "worker_enable_prefetch_count_reduction": False,

@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 LOOK_SECONDS = 1.0
 """How long the relay sleeps at most, notified or not."""
-PATIENCE_SECONDS = 60.0
-"""How long a lack of no more messages than there are consumers is put down to messages in flight."""
 KEY_HOURS = 24.0
 STUCK_SECONDS = 60.0
 
@@ -46,7 +44,6 @@ class Relay:
         self._progress = time.monotonic()
         self._looked = 0.0
         self._forgot = 0.0
-        self._short_since: float | None = None
 
     def stop(self) -> None:
         """End after the current pass."""
@@ -88,12 +85,12 @@ class Relay:
         if not self._publisher.connected:
             self._publisher.connect()
         # Once in a while only: what these find took seconds to become wrong.
-        stale = False
+        missing = 0
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._publisher.heartbeat()
-            stale = self._look_for_lost()
+            missing = self._look_for_lost()
             self._looked = time.monotonic()
-        jobs = self._outbox.reserve(BATCH, stale=stale)
+        jobs = self._outbox.reserve(min(missing, BATCH) or BATCH, stale=missing > 0)
         if not jobs:
             return False
         try:
@@ -110,37 +107,30 @@ class Relay:
             self._outbox.returned(outcome.refused)
             self._publisher.close()  # connecting declares the queue again
             raise BrokerAway(f"{len(outcome.refused)} messages had no queue to go to; declaring it again")
-        return len(jobs) == BATCH or stale
+        return len(jobs) == BATCH or missing > 0
 
-    def _look_for_lost(self) -> bool:
-        """Compare the broker's queue with the rows: True when messages are missing, so that stale jobs are published again.
+    def _look_for_lost(self) -> int:
+        """Compare the broker's queue with the rows: how many stale jobs to publish again, the oldest first.
 
-        Without this a long queue would be published again and again for no reason, and a wiped broker noticed only after minutes.
+        Without this a long queue would be published again and again for no reason, and a wiped broker noticed only after minutes. The
+        queue keeps its order, so what is missing from it is older than what is in it. A message in flight to a worker seems to be
+        missing, too: then a job or two get a duplicate, which harms nobody.
         """
         waiting = self._outbox.count_waiting()
         if not waiting:
-            self._short_since = None
-            return False
-        depth, consumers = self._publisher.backlog()
+            return 0
+        depth = self._publisher.depth()
         if depth == 0:
             hastened = self._outbox.hasten_missing(self._grace)
             if hastened:
                 logger.warning("the queue is empty but %d jobs wait for their message; publishing them again", hastened)
-        if depth < waiting:
+        elif depth < waiting:
             waiting = min(waiting, self._outbox.count_waiting())  # without what was claimed while the broker was asked
         if depth >= waiting:
-            self._short_since = None
             while self._outbox.has_stale():
                 self._outbox.postpone_stale(BATCH)
-            return False
-        # Each consumer may hold one message whose job it is just about to claim: only a lasting lack of so few means anything.
-        now = time.monotonic()
-        if self._short_since is None:
-            self._short_since = now
-        if depth > 0 and waiting - depth <= consumers and now - self._short_since < PATIENCE_SECONDS:
-            return False
-        self._short_since = now
-        return self._outbox.has_stale()
+            return 0
+        return waiting - depth if self._outbox.has_stale() else 0
 
     def _sleep(self) -> None:
         now = time.monotonic()

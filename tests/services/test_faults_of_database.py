@@ -71,7 +71,7 @@ def test_a_worker_told_to_stop_does_not_wait_for_a_database_that_is_gone(pipelin
     worker = pipeline.processes[-1]
     job = pipeline.submit(SLOW)
     pipeline.until(job, "running")
-    database.kill()
+    database.stop()
     eventually(lambda: "the database is out of reach; next try" in pipeline.log("worker"), "the result to wait for the database", 60)
     worker.send(signal.SIGTERM)
     assert worker.wait(60) == 0

@@ -202,8 +202,7 @@ def test_nothing_is_lost_and_nothing_stored_twice(pipeline: Pipeline, tell: Call
     assert sums["crashes"] > 0, "no fault ever met a running job: such a run proves nothing"
     figures = ", ".join(f"{number} {what}" for what, number in pipeline.judge(crowd.accepted).figures().items())
     tell(f"soak with {len(faults)} faults: {figures}")
-    tell(
-        f"  answers 503: {crowd.refused[503]}, requests without answer: {crowd.unanswered}, stored although unheard: {len(ids) - len(crowd.accepted)}"
-    )
+    unheard = len(ids) - len(crowd.accepted)
+    tell(f"  answers 503: {crowd.refused[503]}, requests without answer: {crowd.unanswered}, stored all the same: {unheard}")
     tell(f"  attempts {sums['attempts']}, crashes {sums['crashes']}, messages {sums['publishes']}, longest wait {sums['longest']:.1f} s")
     tell("  " + ", ".join(f"{fault}: {times}" for fault, times in sorted(Counter(strike.__name__ for strike in faults).items())))
