@@ -1,7 +1,7 @@
 """One RabbitMQ and one PostgreSQL for the tier; a pipeline of its own for each test that asks for one."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,9 +31,9 @@ def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
     return pytestconfig.stash[TOLD].append
 
 
-@pytest.fixture(scope="session")
-def servers() -> Iterator[tuple[RabbitMQ, PostgreSQL]]:
-    """Both servers of the tier, started at the same time."""
+@contextmanager
+def started() -> Iterator[tuple[RabbitMQ, PostgreSQL]]:
+    """A broker and a database server, started at the same time."""
     # PostgreSQL must hold the connections of several pipelines.
     broker, database = RabbitMQ(), PostgreSQL(args=("-c", "max_connections=200"))
     with ExitStack() as stack:
@@ -43,6 +43,20 @@ def servers() -> Iterator[tuple[RabbitMQ, PostgreSQL]]:
         for server in (broker, database):
             server.wait_ready()
         yield broker, database
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[RabbitMQ, PostgreSQL]]:
+    """Both servers of the tier."""
+    with started() as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def servers_of_module() -> Iterator[tuple[RabbitMQ, PostgreSQL]]:
+    """Both servers for a module that destroys them."""
+    with started() as both:
+        yield both
 
 
 @pytest.fixture(scope="session")

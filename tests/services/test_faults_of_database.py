@@ -20,8 +20,8 @@ PATIENCE_SECONDS = 2.5
 """The longest any answer may take while the database is away: the bound is a second, the machine may be busy."""
 
 
-@pytest.fixture
-def database() -> Iterator[PostgreSQL]:
+@pytest.fixture(scope="module")
+def database_of_session() -> Iterator[PostgreSQL]:
     """A database server of the module's own: these tests destroy it, and one needs it small."""
     with PostgreSQL(args=("-c", f"max_connections={CONNECTIONS}")) as database:
         yield database

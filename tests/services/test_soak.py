@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -24,17 +24,15 @@ FREEZE_SECONDS = 4.0
 
 
 @pytest.fixture
-def broker() -> Iterator[RabbitMQ]:
+def broker(servers_of_module: tuple[RabbitMQ, PostgreSQL]) -> RabbitMQ:
     """A broker of the test's own: it is destroyed again and again."""
-    with RabbitMQ() as broker:
-        yield broker
+    return servers_of_module[0]
 
 
 @pytest.fixture
-def database() -> Iterator[PostgreSQL]:
+def database(servers_of_module: tuple[RabbitMQ, PostgreSQL]) -> PostgreSQL:
     """A database server of the test's own."""
-    with PostgreSQL() as database:
-        yield database
+    return servers_of_module[1]
 
 
 class Havoc:
