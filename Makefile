@@ -16,7 +16,7 @@ help: ## list the targets
 venv: $(VENV)/.ready ## make the Python environment in .venv
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
-	@echo "Installing the Python packages into $(VENV) ..."
+	@echo "Installing the Python packages into $(VENV) ..." >&2
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[operator,app,lab,dev,e2e]'
 	@touch $@
@@ -62,7 +62,7 @@ lab-down: venv ## stop the lab and leave nothing behind
 lab-status: venv ## what runs in the lab
 	$(LAB) status
 
-lab-env: venv ## the exports for kubectl: eval "$$(make -s lab-env)"
+lab-env: venv ## the exports for kubectl: eval "$(make -s lab-env)"
 	@$(LAB) env
 
 lab-images: venv ## rebuild the project's images and load them into the running lab
