@@ -227,7 +227,12 @@ class Pipeline:
     def manage(self, method: str, path: str, body: Any = None) -> Any:
         """Ask RabbitMQ's management API; `{vhost}` in the path stands for ours."""
         url = self.broker.management_url + path.replace("{vhost}", urllib.parse.quote(self.name, safe=""))
-        answer = httpx.request(method, url, json=body, auth=(self.broker.user, self.broker.password), timeout=10)
+
+        def ask() -> list[httpx.Response]:
+            answer = httpx.request(method, url, json=body, auth=(self.broker.user, self.broker.password), timeout=10)
+            return [answer] if answer.status_code < 500 else []  # just started, it knows nothing yet
+
+        [answer] = eventually(ask, f"an answer to {method} {path}")
         assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
         return json.loads(answer.text) if answer.text else None
 

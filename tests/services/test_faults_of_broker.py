@@ -75,7 +75,7 @@ def test_row_36_broker_without_disk_space(pipeline: Pipeline, broker: RabbitMQ) 
         assert pipeline.count("state = 'queued'", ids) == 5
     finally:
         broker.config = healthy
-    broker.restart()
+        broker.restart()
     pipeline.until_all_done(ids, 90)
 
 
