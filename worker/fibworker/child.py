@@ -21,6 +21,7 @@ from fibapp.settings import load_settings
 from fibapp.store import Database
 from fibapp.store.claims import ClaimStore
 from fibworker import tasks
+from fibworker.pool import pool_of
 from fibworker.slots import Now, Phase, Slot
 from fibworker.work import Worker
 
@@ -47,7 +48,8 @@ def main() -> None:
     store = ClaimStore(database, lease_seconds=settings.lease_seconds, max_crashes=settings.max_crashes)
     app = create_celery(settings)
     bounds = Bounds(recursive=settings.max_recursive_n, fast=settings.max_n)
-    tasks.register(app, Worker(store, slot, bounds, arguments.name))
+    worker = Worker(store, slot, bounds, arguments.name)
+    tasks.register(app, worker)
 
     def keep_our_logging(**_: object) -> None:
         """Connected, so that Celery leaves logging alone."""
@@ -57,9 +59,9 @@ def main() -> None:
 
     signals.setup_logging.connect(keep_our_logging, weak=False)
     signals.worker_ready.connect(ready, weak=False)
-    worker = app.Worker(
+    process = app.Worker(
         hostname=arguments.name,
-        pool="threads",
+        pool=pool_of(worker),
         consumer_cls="fibworker.consumer:Consumer",
         concurrency=1,
         queues=[QUEUE],
@@ -68,8 +70,8 @@ def main() -> None:
         without_mingle=True,
         quiet=True,
     )
-    worker.start()
-    sys.exit(worker.exitcode)
+    process.start()
+    sys.exit(process.exitcode)
 
 
 def _leave_with_supervisor() -> None:

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from celery import bootsteps
 from celery.worker import consumer
 from celery.worker.state import maybe_shutdown
 
@@ -39,3 +40,25 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         )
         self.first_connection_attempt = False
         return connected
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prefetch = 1
+
+    def on_ready(self) -> None:
+        """Consuming began, for the first time or on a new connection: with one message at a time, as configured."""
+        self.prefetch = 1
+        self.pool.consumer = self
+        super().on_ready()
+
+    def fetch(self, count: int) -> None:
+        """Let the broker send `count` messages ahead.
+
+        On a quorum queue that is fixed when consuming begins, so it begins anew; messages sent already stay ours.
+        """
+        if self.blueprint.state != bootsteps.RUN or not self.task_consumer or count == self.prefetch:
+            return
+        self.task_consumer.cancel()
+        self.task_consumer.qos(prefetch_count=count)
+        self.task_consumer.consume()
+        self.prefetch = count

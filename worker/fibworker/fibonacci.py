@@ -7,6 +7,15 @@ class OutOfBounds(ValueError):
     """An n or an algorithm that the pipeline does not compute."""
 
 
+BRIEF = {"recursive": 20, "fast": 100_000}
+"""The largest n of each algorithm that takes less than about a millisecond."""
+
+
+def is_brief(n: int, algorithm: str) -> bool:
+    """Is the job so short that a few others may well wait for it?"""
+    return n <= BRIEF.get(algorithm, -1)
+
+
 def recursive(n: int) -> int:
     """F(n) by its definition. The time grows by 1.618 with each n: that is the point of the demonstration."""
     return n if n < 2 else recursive(n - 1) + recursive(n - 2)

@@ -40,6 +40,10 @@ class LeaseKeeper(threading.Thread):
         """Note that the job goes back to the queue through nobody's fault."""
         self._notes.put((lambda: self._store.release(held), held))
 
+    def released_others(self, held: Held) -> None:
+        """Note that the jobs claimed together with this one go back to the queue."""
+        self._notes.put((lambda: self._store.release_others(held), held))
+
     def finish(self, seconds: float) -> None:
         """Write the remaining notes, for at most `seconds`; what stays unwritten is found when the lease ends."""
         self._notes.put(None)

@@ -155,6 +155,7 @@ class Supervisor:
                 self._keeper.released(held)  # ended for another job, or by a hurried shutdown
             else:
                 self._keeper.crashed(held, f"its process was {_ended(status)}")
+            self._keeper.released_others(held)
             self._lost.discard(held)
         if not self._signals:
             logger.warning("%s was %s", child.name, _ended(status))

@@ -1,15 +1,15 @@
-"""One job, from message to stored result: claim, compute, store once."""
+"""Jobs, from message to stored result: claim, compute, store once."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 from uuid import UUID
 
 from fibapp.backoff import Backoff
 from fibapp.jobs import Bounds
 from fibapp.store import StoreAway
-from fibapp.store.claims import Claim, ClaimStore, Held, Refusal
+from fibapp.store.claims import Claim, ClaimStore, Held, Refusal, Result
 from fibworker import fibonacci
 from fibworker.slots import Now, Phase, Slot
 
@@ -20,34 +20,61 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Works on one job at a time."""
+    """Works on one job, or on several brief ones together."""
 
     def __init__(self, store: ClaimStore, slot: Slot, bounds: Bounds, name: str) -> None:
         self._store = store
         self._slot = slot
         self._bounds = bounds
         self._name = name
+        self._endings: dict[UUID, tuple[Ending | Refusal, str]] = {}
 
     def work(self, job_id: UUID) -> tuple[Ending | Refusal, str]:
         """Do the job whatever it takes; returns how it ended and a short text for people (the number, or why not)."""
+        if job_id not in self._endings:
+            self.work_together([job_id])
+        return self._endings.pop(job_id)
+
+    def work_together(self, ids: Sequence[UUID]) -> None:
+        """Do these jobs with one claim and one commit of their results; `work` then tells how each ended.
+
+        They share their fate: a crash gives all of them back, so each should be brief.
+        """
         self._slot.write(Now(Phase.CLAIMING, since=time.monotonic()))
-        claim = self._insist(lambda: self._store.claim(job_id, self._name))
-        if isinstance(claim, str):
-            self._end(claim, 0.0)
-            return claim, claim
-        held, since = Held(claim.job_id, claim.token), time.monotonic()
-        self._slot.write(Now(Phase.COMPUTING, held, since))
-        begun = time.perf_counter()
-        text, ending = self._compute(claim)
-        seconds = time.perf_counter() - begun
+        answers = self._insist(lambda: self._store.claim(ids, self._name))
+        since = time.monotonic()
+        results: list[Result] = []
+        for job_id, claim in answers.items():
+            if isinstance(claim, str):
+                self._end(job_id, claim, claim, 0.0)
+                continue
+            held = Held(job_id, claim.token)
+            self._slot.write(Now(Phase.COMPUTING, held, since))
+            begun = time.perf_counter()
+            text, ending = self._compute(claim)
+            seconds = time.perf_counter() - begun
+            if ending == "done":
+                results.append(Result(job_id, text, seconds * 1000))
+            else:
+                self._fail(held, text, seconds, since)
+        if results:
+            self._store_all(held.token, results, since)
+        self._slot.write(Now(Phase.IDLE))
+
+    def _store_all(self, token: UUID, results: list[Result], since: float) -> None:
         # From here on the work exists: a database that is away is waited for, until the supervisor's time limit.
+        self._slot.write(Now(Phase.STORING, Held(results[-1].job_id, token), since))
+        stored = self._insist(lambda: self._store.store(token, results))
+        for result in results:
+            ending: Ending = "done" if result.job_id in stored else "refused"
+            if ending == "refused":
+                logger.info("job %s was cancelled or taken over; its result is dropped", result.job_id)
+            self._end(result.job_id, ending, result.text, result.duration_ms / 1000)
+
+    def _fail(self, held: Held, words: str, seconds: float, since: float) -> None:
         self._slot.write(Now(Phase.STORING, held, since))
-        write = self._store.store if ending == "done" else self._store.fail
-        if not self._insist(lambda: write(held, text, seconds * 1000)):
-            logger.info("job %s was cancelled or taken over; its result is dropped", job_id)
-            ending = "refused"
-        self._end(ending, seconds)
-        return ending, text
+        kept = self._insist(lambda: self._store.fail(held, words, seconds * 1000))
+        self._end(held.job_id, "failed" if kept else "refused", words, seconds)
 
     def _compute(self, claim: Claim) -> tuple[str, Ending]:
         largest = self._bounds.recursive if claim.algorithm == "recursive" else self._bounds.fast
@@ -56,9 +83,9 @@ class Worker:
         except (fibonacci.OutOfBounds, MemoryError) as error:
             return str(error) or "out of memory", "failed"
 
-    def _end(self, ending: Ending | Refusal, seconds: float) -> None:
+    def _end(self, job_id: UUID, ending: Ending | Refusal, text: str, seconds: float) -> None:
         self._slot.count(ending, seconds)
-        self._slot.write(Now(Phase.IDLE))
+        self._endings[job_id] = ending, text
 
     def _insist(self, ask: Callable[[], T]) -> T:
         """Ask the store until it answers. Every question is safe to repeat; not asking again would lose the message with the job."""

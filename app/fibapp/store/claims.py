@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from fibapp.store.engine import Database, unhurried
 
@@ -23,25 +23,26 @@ CLAIM = unhurried(
         due_at = CASE WHEN crashes + (state = 'running')::int >= :max_crashes THEN NULL ELSE now() + :lease * interval '1 second' END,
         lease_until = now() + :lease * interval '1 second',
         token = :token, started_at = now(), duration_ms = NULL
-    WHERE id = :id AND (state = 'queued' OR (state = 'running' AND lease_until < now()))
-    RETURNING state, n, algorithm"""
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND (state = 'queued' OR (state = 'running' AND lease_until < now()))
+    RETURNING id, state, n, algorithm"""
 )
-WHY_NOT = text("SELECT state, crashes FROM jobs WHERE id = :id")
+WHY_NOT = text("SELECT id, state, crashes FROM jobs WHERE id = ANY(CAST(:ids AS uuid[]))")
 RENEW = unhurried(
     """UPDATE jobs SET lease_until = now() + :lease * interval '1 second', due_at = now() + :lease * interval '1 second'
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[])) AS held (id, token)
     WHERE jobs.id = held.id AND jobs.token = held.token AND jobs.state = 'running' RETURNING jobs.id"""
 )
 STORE = text(
-    """UPDATE jobs SET state = 'done', result = :result, digits = length(:result), error = NULL, finished_at = now(),
-        duration_ms = :duration_ms, writes = writes + 1, due_at = NULL, lease_until = NULL
-    WHERE id = :id AND token = :token AND state = 'running'"""
+    """UPDATE jobs SET state = 'done', result = new.result, digits = length(new.result), error = NULL, finished_at = now(),
+        duration_ms = new.duration_ms, writes = writes + 1, due_at = NULL, lease_until = NULL
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:results AS text[]), CAST(:durations AS float8[])) AS new (id, result, duration_ms)
+    WHERE jobs.id = new.id AND token = :token AND state = 'running' RETURNING jobs.id"""
 )
 FAIL = text(
     """UPDATE jobs SET state = 'failed', error = :error, finished_at = now(), duration_ms = :duration_ms, due_at = NULL, lease_until = NULL
-    WHERE id = :id AND token = :token AND state = 'running'"""
+    WHERE id = :id AND token = :token AND state = 'running' RETURNING id"""
 )
-STORED_BY = text("SELECT 1 FROM jobs WHERE id = :id AND token = :token AND state = ANY('{done,failed}')")
+STORED_BY = text("SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND token = :token AND state = ANY('{done,failed}')")
 CRASHED = text(
     """UPDATE jobs SET state = 'queued', crashes = crashes + 1, error = :reason, token = NULL, lease_until = NULL,
         publishes = 0, due_at = now()
@@ -50,6 +51,10 @@ CRASHED = text(
 RELEASE = text(
     """UPDATE jobs SET state = 'queued', token = NULL, lease_until = NULL, publishes = 0, due_at = now()
     WHERE id = :id AND token = :token AND state = 'running'"""
+)
+RELEASE_OTHERS = text(
+    """UPDATE jobs SET state = 'queued', token = NULL, lease_until = NULL, publishes = 0, due_at = now()
+    WHERE id <> :id AND token = :token AND state = 'running'"""
 )
 
 Refusal = Literal["duplicate", "poison"]
@@ -73,6 +78,15 @@ class Held:
     token: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A computed number in decimal, and the milliseconds it took."""
+
+    job_id: UUID
+    text: str
+    duration_ms: float
+
+
 class ClaimStore:
     """The jobs as a worker sees them. Every method may raise StoreAway and is safe to repeat."""
 
@@ -81,16 +95,24 @@ class ClaimStore:
         self._lease = lease_seconds
         self._max_crashes = max_crashes
 
-    def claim(self, job_id: UUID, worker: str) -> Claim | Refusal:
-        """Take the job, or learn why not: "duplicate" (finished, cancelled, unknown or held by another) or "poison" (crashed too often)."""
+    def claim(self, ids: Sequence[UUID], worker: str) -> dict[UUID, Claim | Refusal]:
+        """Take the jobs, all with one token, or learn for each why not.
+
+        A refusal is "duplicate" (finished, cancelled, unknown or held by another) or "poison" (crashed too often).
+        """
         token = uuid4()
-        values = {"id": job_id, "token": token, "worker": worker, "lease": self._lease, "max_crashes": self._max_crashes}
+        values = {"ids": list(ids), "token": token, "worker": worker, "lease": self._lease, "max_crashes": self._max_crashes}
+        answers: dict[UUID, Claim | Refusal] = dict.fromkeys(ids, "duplicate")
         with self._database.connection() as connection:
-            row = connection.execute(CLAIM, values).first()
-            if row is not None:
-                return Claim(job_id, token, row.n, row.algorithm) if row.state == "running" else "poison"
-            row = connection.execute(WHY_NOT, {"id": job_id}).first()
-        return "poison" if row is not None and row.state == "failed" and row.crashes >= self._max_crashes else "duplicate"
+            taken = connection.execute(CLAIM, values).all()
+            for row in taken:
+                answers[row.id] = Claim(row.id, token, row.n, row.algorithm) if row.state == "running" else "poison"
+            if len(taken) < len(answers):
+                refused = [job_id for job_id, answer in answers.items() if answer == "duplicate"]
+                for row in connection.execute(WHY_NOT, {"ids": refused}):
+                    if row.state == "failed" and row.crashes >= self._max_crashes:
+                        answers[row.id] = "poison"
+        return answers
 
     def renew(self, held: Sequence[Held]) -> set[UUID]:
         """Prolong the leases; returns the jobs still held. The others were cancelled or taken over: their work is in vain."""
@@ -98,13 +120,19 @@ class ClaimStore:
         with self._database.connection() as connection:
             return set(connection.execute(RENEW, values).scalars())
 
-    def store(self, held: Held, result: str, duration_ms: float) -> bool:
-        """Write the result, if the claim still stands. True also when an earlier try of this very claim was committed unheard."""
-        return self._finish(held, STORE, {"result": result, "duration_ms": duration_ms})
+    def store(self, token: UUID, results: Sequence[Result]) -> set[UUID]:
+        """Write the results of jobs claimed with `token`, and return those whose claim still stood.
+
+        Also those that an earlier try with this very token committed unheard.
+        """
+        ids = [result.job_id for result in results]
+        texts, durations = [result.text for result in results], [result.duration_ms for result in results]
+        return self._finish(STORE, ids, {"token": token, "ids": ids, "results": texts, "durations": durations})
 
     def fail(self, held: Held, error: str, duration_ms: float | None = None) -> bool:
         """End the job with a reason in words, if the claim still stands."""
-        return self._finish(held, FAIL, {"error": error, "duration_ms": duration_ms})
+        values = {"id": held.job_id, "token": held.token, "error": error, "duration_ms": duration_ms}
+        return bool(self._finish(FAIL, [held.job_id], values))
 
     def crashed(self, held: Held, reason: str) -> None:
         """The process that computed the job died: count it and queue the job again; the next claim decides whether that was too often."""
@@ -116,9 +144,14 @@ class ClaimStore:
         with self._database.connection() as connection:
             connection.execute(RELEASE, {"id": held.job_id, "token": held.token})
 
-    def _finish(self, held: Held, statement: object, values: dict[str, object]) -> bool:
-        key = {"id": held.job_id, "token": held.token}
+    def release_others(self, held: Held) -> None:
+        """Give back, unfinished, every other job that was claimed together with this one."""
         with self._database.connection() as connection:
-            if connection.execute(statement, {**key, **values}).rowcount:  # type: ignore[call-overload]
-                return True
-            return connection.execute(STORED_BY, key).first() is not None
+            connection.execute(RELEASE_OTHERS, {"id": held.job_id, "token": held.token})
+
+    def _finish(self, statement: TextClause, ids: list[UUID], values: dict[str, object]) -> set[UUID]:
+        with self._database.connection() as connection:
+            written = set(connection.execute(statement, values).scalars())
+            if len(written) < len(ids):
+                written.update(connection.execute(STORED_BY, {"ids": ids, "token": values["token"]}).scalars())
+            return written

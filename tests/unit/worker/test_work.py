@@ -1,12 +1,13 @@
 """One job through the worker, with a store in memory."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
 
 from fibapp.jobs import Bounds
 from fibapp.store import StoreAway
-from fibapp.store.claims import Claim, Held, Refusal
+from fibapp.store.claims import Claim, Held, Refusal, Result
 from fibworker.slots import ENDINGS, Phase, Slot
 from fibworker.tasks import shown
 from fibworker.work import Worker
@@ -17,27 +18,29 @@ BOUNDS = Bounds(recursive=30, fast=1000)
 class MemoryStore:
     """Answers as the store would; `away` is how many questions fail first."""
 
-    def __init__(self, claim: Claim | Refusal, *, away: int = 0, accepts: bool = True) -> None:
-        self._claim = claim
+    def __init__(self, *answers: Claim | Refusal, away: int = 0, accepts: bool = True) -> None:
+        self._answers = answers
         self._away = away
         self._accepts = accepts
+        self.asked: list[str] = []
         self.written: list[tuple[str, str]] = []
 
-    def claim(self, _job_id: UUID, _worker: str) -> Claim | Refusal:
-        self._ask()
-        return self._claim
+    def claim(self, ids: Sequence[UUID], _worker: str) -> dict[UUID, Claim | Refusal]:
+        self._ask("claim")
+        return dict(zip(ids, self._answers, strict=True))
 
-    def store(self, _held: Held, result: str, _duration_ms: float) -> bool:
-        self._ask()
-        self.written.append(("done", result))
-        return self._accepts
+    def store(self, _token: UUID, results: Sequence[Result]) -> set[UUID]:
+        self._ask("store")
+        self.written += [("done", result.text) for result in results]
+        return {result.job_id for result in results} if self._accepts else set()
 
     def fail(self, _held: Held, error: str, _duration_ms: float | None = None) -> bool:
-        self._ask()
+        self._ask("fail")
         self.written.append(("failed", error))
         return self._accepts
 
-    def _ask(self) -> None:
+    def _ask(self, question: str) -> None:
+        self.asked.append(question)
         if self._away:
             self._away -= 1
             raise StoreAway("the database is out of reach")
@@ -90,6 +93,18 @@ def test_the_row_decides_and_the_worker_checks_the_bounds_again() -> None:
     assert ending == "failed"
     assert "0..30" in words
     assert store.written == [("failed", words)]
+
+
+def test_brief_jobs_share_one_claim_and_one_commit() -> None:
+    slot, store = Slot.create(), MemoryStore(claim(10), "duplicate", claim(31), claim(7))
+    ids = [uuid4() for _ in range(4)]
+    together = worker(store, slot)
+    together.work_together(ids)
+    assert store.asked == ["claim", "fail", "store"]
+    assert [together.work(job_id)[0] for job_id in ids] == ["done", "duplicate", "failed", "done"]
+    assert store.asked == ["claim", "fail", "store"]
+    assert endings(slot) == {"done": 2, "failed": 1, "duplicate": 1}
+    assert slot.read().phase == Phase.IDLE
 
 
 def test_flower_sees_a_short_text() -> None:

@@ -1,0 +1,171 @@
+"""The pool of a working process: one thread for jobs, which does brief ones together.
+
+Messages come one at a time until a run of brief jobs shows that fetching, claiming and committing cost more than computing; then
+several are fetched ahead and done with one claim and one commit. The first job that is not brief ends that: the messages that wait
+behind it go back to the queue, for other workers, before it begins.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+from uuid import UUID
+
+from celery.concurrency.base import BasePool
+from celery.worker.state import task_ready
+
+from fibworker import fibonacci
+from fibworker.work import Worker
+
+logger = logging.getLogger(__name__)
+
+TOGETHER = 16
+"""How many brief jobs are fetched and done together at most: about 16 ms of work."""
+
+
+class Fetching(Protocol):
+    """What the pool asks of Celery's consumer."""
+
+    prefetch: int
+
+    def fetch(self, count: int) -> None:
+        """Let the broker send `count` messages ahead. For the event loop's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message on its way through the pool, as Celery hands it over."""
+
+    request: Any
+    target: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    brief: bool
+
+
+class Pool(BasePool):  # type: ignore[misc]
+    """Celery's pool interface. `worker` is set by the subclass that `pool_of` makes."""
+
+    worker: Worker
+    body_can_be_buffer = True
+    signal_safe = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.consumer: Fetching | None = None
+        self._hub: Any = None
+        self._waiting: SimpleQueue[Message | None] = SimpleQueue()
+        self._brief_in_a_row = 0
+        self._at_length = False
+        self._stopping = False
+        self._door = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
+
+    def on_start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def on_stop(self) -> None:
+        """Finish the jobs in hand; messages not begun stay unacknowledged, so the broker gives them to others."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Celery's event loop is there."""
+        self._hub = hub
+
+    def on_apply(self, target: Callable[..., Any], args: Any = None, _kwargs: Any = None, callback: Any = None, **_: Any) -> None:
+        """A message came. Celery calls this on its event loop's thread."""
+        message = Message(callback.__self__, target, tuple(args), _is_brief(args[3]))
+        with self._door:
+            if not self._at_length:
+                self._waiting.put(message)
+                return
+        _give_back(message)
+
+    def _serve(self) -> None:
+        try:
+            while not self._stopping and (batch := self._take()):
+                self._do(batch)
+        except BaseException:
+            # Without this thread the process would look alive and do nothing: better that the supervisor starts another.
+            logger.exception("unexpected end of the thread for jobs")
+            os._exit(1)
+
+    def _do(self, batch: list[Message]) -> None:
+        brief = [message for message in batch if message.brief]
+        others = [message for message in batch if not message.brief]
+        self._choose_pace(len(brief), bool(others))
+        if brief:
+            self._work(brief)
+        if others:
+            self._send_away(others[1:])
+            self._work(others[:1])
+
+    def _take(self) -> list[Message]:
+        """What waits now, at least one; nothing at the end."""
+        batch: list[Message] = []
+        while len(batch) < TOGETHER:
+            try:
+                message = self._waiting.get(block=not batch)
+            except Empty:
+                break
+            if message is None:
+                return []
+            batch.append(message)
+        return batch
+
+    def _send_away(self, messages: list[Message]) -> None:
+        """Let nobody wait: neither these nor what came meanwhile nor what comes before the job at length ends."""
+        with self._door:
+            self._at_length = True
+            while not self._waiting.empty():
+                message = self._waiting.get()
+                if message is None:
+                    self._stopping = True
+                else:
+                    messages.append(message)
+        for message in messages:
+            _give_back(message)
+
+    def _choose_pace(self, brief: int, others: bool) -> None:
+        if self.consumer is None:
+            return
+        self._brief_in_a_row = 0 if others else self._brief_in_a_row + brief
+        wanted = TOGETHER if self._brief_in_a_row >= TOGETHER else 1
+        if wanted != self.consumer.prefetch:
+            self._hub.call_soon(self.consumer.fetch, wanted)
+
+    def _work(self, messages: list[Message]) -> None:
+        for message in messages:
+            message.request.on_accepted(os.getpid(), time.monotonic())
+        if len(messages) > 1:
+            self.worker.work_together([UUID(message.request.id) for message in messages])
+        outcomes = [message.target(*message.arguments) for message in messages]
+        self._at_length = False
+        for message, outcome in zip(messages, outcomes, strict=True):
+            message.request.on_success(outcome)  # acknowledges, on the event loop's thread
+
+
+def pool_of(worker: Worker) -> type[Pool]:
+    """The pool class through which Celery lets `worker` work."""
+    return type("JobPool", (Pool,), {"worker": worker, "__module__": __name__})
+
+
+def _give_back(message: Message) -> None:
+    """Return a message that was not begun to the queue."""
+    task_ready(message.request)
+    message.request.reject(requeue=True)
+
+
+def _is_brief(body: Any) -> bool:
+    """What the message says of its job. The row decides in the end; this only chooses the pace."""
+    try:
+        (n,), options, _ = json.loads(body if isinstance(body, str) else bytes(body))
+        return fibonacci.is_brief(n, options["algorithm"])
+    except (ValueError, TypeError, KeyError):
+        return False
