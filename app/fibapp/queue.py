@@ -53,7 +53,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat": 20,  # a half-open connection is noticed
         "broker_connection_retry_on_startup": True,
         "broker_connection_timeout": 3,
-        "broker_transport_options": {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10},
+        "broker_transport_options": {"read_timeout": 10, "write_timeout": 10},
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
