@@ -85,9 +85,13 @@ class Database:
             pooled = self._engine.raw_connection()
             connection: Any = pooled.driver_connection
             pooled.detach()
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(f'LISTEN "{channel}"')
+            try:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute(f'LISTEN "{channel}"')
+            except psycopg2.Error:
+                connection.close()
+                raise
             return connection
 
     def close(self) -> None:
@@ -98,12 +102,14 @@ class Database:
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn what the driver raises when the server is away, full, starting or frozen into StoreAway, without any connection details."""
+    away = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.UndefinedTable, psycopg2.errors.ReadOnlySqlTransaction)
     try:
         yield
     except exc.TimeoutError as error:
         raise StoreAway("all connections to the database are in use") from error
+    except away as error:  # from a connection used without SQLAlchemy
+        raise StoreAway(_reason(error)) from error
     except exc.DBAPIError as error:
-        away = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.UndefinedTable, psycopg2.errors.ReadOnlySqlTransaction)
         if error.connection_invalidated or isinstance(error.orig, away):
             raise StoreAway(_reason(error.orig)) from error
         raise
