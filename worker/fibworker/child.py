@@ -44,7 +44,7 @@ def main() -> None:
     threading.Thread(target=_leave_with_supervisor, name="lifeline", daemon=True).start()
 
     slot = Slot(arguments.slot)
-    database = Database(settings.database_url.get_secret_value(), role="worker", connections=1, timeout=DATABASE_SECONDS, pre_ping=False)
+    database = Database(settings.database_url.get_secret_value(), role="worker", connections=1, timeout=DATABASE_SECONDS)
     store = ClaimStore(database, lease_seconds=settings.lease_seconds, max_crashes=settings.max_crashes)
     app = create_celery(settings)
     bounds = Bounds(recursive=settings.max_recursive_n, fast=settings.max_n)

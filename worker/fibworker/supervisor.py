@@ -57,7 +57,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._limit = settings.job_time_limit_seconds
-        database = Database(settings.database_url.get_secret_value(), role="supervisor", connections=1, timeout=5.0, pre_ping=False)
+        database = Database(settings.database_url.get_secret_value(), role="supervisor", connections=1, timeout=5.0)
         store = ClaimStore(database, lease_seconds=settings.lease_seconds, max_crashes=settings.max_crashes)
         self._keeper = LeaseKeeper(store, self._running, self._on_lost)
         self._children = [Child(name, Slot.create()) for name in node_names(settings.pod_name, settings.worker_concurrency)]
