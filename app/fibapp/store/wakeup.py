@@ -4,6 +4,7 @@ import contextlib
 import logging
 import select
 import threading
+import time
 from typing import Any
 
 import psycopg2
@@ -12,6 +13,10 @@ from fibapp.store.engine import Database, StoreAway
 from fibapp.store.outbox import CHANNEL, Outbox
 
 logger = logging.getLogger(__name__)
+
+
+SPACING_SECONDS = 0.005
+"""Between two notifications: the first job of a burst is announced at once, the next ones together."""
 
 
 class Listener:
@@ -69,3 +74,4 @@ class Notifier(threading.Thread):
                 self._outbox.notify()
             except StoreAway as error:
                 logger.warning("could not wake the relay: %s", error)
+            time.sleep(SPACING_SECONDS)
