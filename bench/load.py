@@ -35,13 +35,13 @@ class Load:
     """Answers that were no success, and connections that broke."""
 
 
-def drive(url: str, *, connections: int, seconds: float, body: Any = None) -> Load:
+def drive(url: str, *, connections: int, seconds: int, body: Any = None) -> Load:
     """Ask `url` as fast as it answers on `connections` connections at once; a `body` makes it a POST."""
     if not shutil.which("wrk"):
         raise BenchError("the benchmarks need wrk: apt-get install wrk")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         Path(script.name).write_text(SCRIPT.format(method="GET" if body is None else "POST", body="" if body is None else json.dumps(body)))
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", script.name, url]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script.name, url]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.rpartition("JSON ")[2])
     rate = found["requests"] / (found["us"] / 1e6)

@@ -32,7 +32,7 @@ def run(stage: Stage, rounds: int) -> list[Row]:
         for _ in range(rounds):
             for name, url in addresses.items():
                 many[name].append(drive(url, connections=16, seconds=SECONDS, body=JOB))
-                alone[name].append(drive(url, connections=1, seconds=SECONDS / 2, body=JOB))
+                alone[name].append(drive(url, connections=1, seconds=SECONDS // 2, body=JOB))
                 if name == "ours":
                     accepted += many[name][-1].requests + alone[name][-1].requests
                     ours.wait_published()
