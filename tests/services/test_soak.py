@@ -19,6 +19,8 @@ from tests.waiting import eventually
 SEED = 20260
 JOBS = 500
 FAULTS = 16
+LONG = 28
+"""From this n on a fault has the time to find a job running."""
 FREEZE_SECONDS = 4.0
 """Longer than the lease of the tests."""
 
@@ -143,13 +145,14 @@ class Havoc:
         eventually(lambda: done() >= enough, "the pipeline to work", 60)
 
     def _busy_worker(self) -> Process:
-        """A worker that is computing right now."""
+        """A worker that is computing right now, and not only for a moment."""
 
         def busy() -> list[Process]:
-            names = {row["worker"].partition("@")[2] for row in self._pipeline.rows("worker, state") if row["state"] == "running"}
+            rows = [row for row in self._pipeline.rows("worker, state, n") if row["state"] == "running" and row["n"] >= LONG]
+            names = {row["worker"].partition("@")[2] for row in rows}
             return [worker for worker in self.workers if worker.running and f"pod-{worker.port}" in names]
 
-        return self._draw.choice(eventually(busy, "a worker to be busy", interval=0.01))
+        return self._draw.choice(eventually(busy, "a worker to be busy", 60, 0.01))
 
 
 class Crowd(threading.Thread):
