@@ -162,7 +162,7 @@ class Publisher:
                 "root_id": str(job.id),
                 "parent_id": None,
                 "name": TASK,
-                "args": f"({job.n},)",
+                "args": f"[{job.n}]",
                 "kwargs": f"{{'algorithm': '{job.algorithm}'}}",
                 "retries": 0,
                 "eta": None,
