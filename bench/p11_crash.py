@@ -47,7 +47,7 @@ def run(stage: Stage, rounds: int) -> list[Row]:
         ),
         Row(
             "P11",
-            "jobs meanwhile",
+            "jobs meanwhile, waiting out the dead one's leases",
             rates(ours, "jobs/s"),
             f"peer {rates(peers, '/s')}",
             times(higher(ours, peers)),
