@@ -109,7 +109,10 @@ class Pipeline:
         """Wait until the job is finished; returns it."""
 
         def finished() -> dict[str, Any]:
-            job: dict[str, Any] = self.http.get(path).json()
+            answer = self.http.get(path)
+            if answer.status_code in (502, 503, 504):  # the store, or the pod that was asked, is just away
+                return {}
+            job: dict[str, Any] = answer.raise_for_status().json()
             return job if job["state"] in ("done", "failed", "cancelled") else {}
 
         return eventually(finished, f"{path} to finish", seconds)
