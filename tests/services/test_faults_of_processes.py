@@ -169,11 +169,9 @@ def test_row_43_worker_frozen_past_its_lease(pipeline: Pipeline) -> None:
 
 def test_row_45_one_key_fifty_requests(standing: Pipeline) -> None:
     def post(_: int) -> httpx.Response:
-        return httpx.post(
-            f"http://127.0.0.1:{standing.api_port}/api/jobs", json={"n": 11}, headers={"Idempotency-Key": "fifty"}, timeout=30
-        )
+        return client.post("/api/jobs", json={"n": 11}, headers={"Idempotency-Key": "fifty"})
 
-    with ThreadPoolExecutor(50) as pool:
+    with httpx.Client(base_url=f"http://127.0.0.1:{standing.api_port}", timeout=30) as client, ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(post, range(50)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
