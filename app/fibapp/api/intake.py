@@ -46,12 +46,14 @@ class Intake:
             self._check_bounds(job, f"jobs.{position}.n" if len(wanted) > 1 else "n")
         self._check_quota(client, len(wanted))
         jobs = [NewJob(uuid4(), job.n, job.algorithm) for job in wanted]
+        announced = False
         if key is None:
-            stored, new = self._store.add(jobs, client), True
+            announced = self._notifier.is_quiet()
+            stored, new = self._store.add(jobs, client, announce=announced), True
         else:
             stored, new = self._add_once(jobs, client, key)
         if new:
-            self._notifier.accepted()
+            self._notifier.accepted(announced=announced)
             for accepted in stored:
                 ACCEPTED.labels(accepted.algorithm).inc()
         return stored, new

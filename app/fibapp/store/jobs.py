@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, RowMapping, TextClause, text
 
 from fibapp.jobs import CANCELLABLE, INLINE_DIGITS, RETRYABLE, Job, NewJob, State
 from fibapp.store.engine import Database
+from fibapp.store.outbox import CHANNEL
 
 # A long result stays where it is: reading it for a list would cost megabytes.
 COLUMNS = f"""id, seq, n, algorithm, state, CASE WHEN digits <= {INLINE_DIGITS} THEN result END AS result, digits, error, attempts,
@@ -20,6 +21,7 @@ INSERT = text(
     FROM unnest(CAST(:ids AS uuid[]), CAST(:ns AS integer[]), CAST(:algorithms AS text[])) AS new (id, n, algorithm)
     RETURNING {COLUMNS}"""  # noqa: S608  only constants are interpolated
 )
+INSERT_AND_ANNOUNCE = text(f"SELECT pg_notify('{CHANNEL}', ''); {INSERT}")
 INSERT_KEY = text(
     """INSERT INTO idempotency_keys (key, fingerprint, job_ids) VALUES (:key, :fingerprint, CAST(:ids AS uuid[]))
     ON CONFLICT (key) DO NOTHING RETURNING key"""
@@ -63,10 +65,13 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, jobs: Sequence[NewJob], client: str) -> list[Job]:
-        """Accept `jobs`, all or none; they are committed when this returns. The rows are the outbox the relay publishes from."""
+    def add(self, jobs: Sequence[NewJob], client: str, *, announce: bool = False) -> list[Job]:
+        """Accept `jobs`, all or none; they are committed when this returns. The rows are the outbox the relay publishes from.
+
+        With `announce` the commit wakes the relay.
+        """
         with self._database.connection() as connection:
-            return _insert(connection, jobs, client)
+            return _insert(connection, jobs, client, INSERT_AND_ANNOUNCE if announce else INSERT)
 
     def add_once(self, jobs: Sequence[NewJob], client: str, key: str, fingerprint: str) -> tuple[list[Job], bool]:
         """Accept `jobs` unless `key` was seen: then the jobs of the first request are returned, and False.
@@ -130,14 +135,14 @@ class JobStore:
             connection.execute(PING)
 
 
-def _insert(connection: Connection, jobs: Sequence[NewJob], client: str) -> list[Job]:
+def _insert(connection: Connection, jobs: Sequence[NewJob], client: str, statement: TextClause = INSERT) -> list[Job]:
     values = {
         "ids": [job.id for job in jobs],
         "ns": [job.n for job in jobs],
         "algorithms": [job.algorithm for job in jobs],
         "client": client,
     }
-    return [_job(row) for row in connection.execute(INSERT, values).mappings()]
+    return [_job(row) for row in connection.execute(statement, values).mappings()]
 
 
 def _first(row: RowMapping | None) -> Job | None:

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 SPACING_SECONDS = 0.005
-"""Between two notifications: the first job of a burst is announced at once, the next ones together."""
+"""Between two notifications: the first job of a burst is announced at once, the others together."""
 
 
 class Listener:
@@ -50,9 +50,9 @@ class Listener:
 
 
 class Notifier(threading.Thread):
-    """Sends one NOTIFY for all jobs accepted since the last one.
+    """Sees to it that jobs are announced: a lone one by the very statement that inserts it, those of a burst by one NOTIFY for all.
 
-    Not inside the inserting transaction: there a NOTIFY makes all commits of the server queue behind one lock. A lost NOTIFY only
+    Not each by its own statement: a transaction with a NOTIFY makes the commits of the others queue behind one lock. A lost NOTIFY only
     costs the relay's next look.
     """
 
@@ -60,18 +60,31 @@ class Notifier(threading.Thread):
         super().__init__(name="notifier", daemon=True)
         self._outbox = outbox
         self._accepted = threading.Event()
+        self._lock = threading.Lock()
+        self._announced = -SPACING_SECONDS
 
-    def accepted(self) -> None:
-        """Jobs were committed."""
-        self._accepted.set()
+    def is_quiet(self) -> bool:
+        """True once in a while: then the caller is to announce its jobs by itself."""
+        now = time.monotonic()
+        with self._lock:
+            quiet = now - self._announced >= SPACING_SECONDS
+            if quiet:
+                self._announced = now
+        return quiet
+
+    def accepted(self, *, announced: bool = False) -> None:
+        """Jobs were committed, and `announced` by the statement that did it or not."""
+        if not announced:
+            self._accepted.set()
 
     def run(self) -> None:
         """Send until the process ends."""
         while True:
             self._accepted.wait()
+            while not self.is_quiet():
+                time.sleep(SPACING_SECONDS)
             self._accepted.clear()
             try:
                 self._outbox.notify()
             except StoreAway as error:
                 logger.warning("could not wake the relay: %s", error)
-            time.sleep(SPACING_SECONDS)

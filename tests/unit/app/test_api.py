@@ -41,9 +41,11 @@ class MemoryJobs:
     def __init__(self, queued: int = 0) -> None:
         self.queued = queued
         self.counted = 0
+        self.announced = 0
         self.keys: dict[str, tuple[str, list[Job]]] = {}
 
-    def add(self, jobs: Sequence[NewJob], _client: str) -> list[Job]:
+    def add(self, jobs: Sequence[NewJob], _client: str, *, announce: bool = False) -> list[Job]:
+        self.announced += announce
         return [job(new) for new in jobs]
 
     def add_once(self, jobs: Sequence[NewJob], client: str, key: str, fingerprint: str) -> tuple[list[Job], bool]:
@@ -62,11 +64,15 @@ class MemoryJobs:
 class Bell:
     """Counts how often the relay would be woken."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.rings = 0
 
-    def accepted(self) -> None:
-        self.rings += 1
+    def is_quiet(self) -> bool:
+        return self.quiet
+
+    def accepted(self, *, announced: bool = False) -> None:
+        self.rings += not announced
 
 
 def intake(store: MemoryJobs, bell: Bell | None = None) -> Intake:
@@ -106,6 +112,13 @@ def test_a_key_gives_the_same_job_and_wakes_nobody_twice() -> None:
     assert (first, new, repeated, bell.rings) == (again, True, False, 1)
     with pytest.raises(Problem, match="another request"):
         accept([JobIn(n=4)], "a", "key")
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_job_is_announced_by_its_own_commit_or_by_the_notifier(quiet: bool) -> None:
+    store, bell = MemoryJobs(), Bell(quiet=quiet)
+    intake(store, bell).accept([JobIn(n=3)], "a", None)
+    assert (store.announced, bell.rings) == ((1, 0) if quiet else (0, 1))
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\x00b", "a\nb"])
