@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 1.0
+EVENTS_SECONDS = 0.05
+"""How long Flower's events are gathered."""
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
@@ -24,6 +26,11 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         """The steps, delayed delivery left out."""
 
         default_steps = tuple(step for step in consumer.Consumer.Blueprint.default_steps if "delayed_delivery" not in str(step))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prefetch = 1
+        self._flush_is_due = False
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect to the broker, for as long as it takes; Celery's own waits of 2, 4, 6 ... seconds would keep a pipeline waiting."""
@@ -41,15 +48,22 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         self.first_connection_attempt = False
         return connected
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.prefetch = 1
-
     def on_ready(self) -> None:
         """Consuming began, for the first time or on a new connection: with one message at a time, as configured."""
         self.prefetch = 1
+        self._flush_is_due = False
         self.pool.consumer = self
         super().on_ready()
+
+    def on_send_event_buffered(self) -> None:
+        """An event waits to be sent. Celery would send it at once, in the way of the job that has just come."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self.hub.call_soon(self.timer.call_after, EVENTS_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        self._flush_events()
 
     def fetch(self, count: int) -> None:
         """Let the broker send `count` messages ahead.
