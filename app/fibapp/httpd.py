@@ -1,6 +1,7 @@
-"""A small HTTP server for what only the cluster asks: health and metrics."""
+"""A small HTTP server for what only the cluster asks: health, metrics and the load."""
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -12,6 +13,12 @@ logger = logging.getLogger(__name__)
 
 Answer = tuple[int, str, bytes]
 Route = Callable[[], Answer]
+Reader = Callable[[bytes], Answer]
+
+MAX_BODY_BYTES = 16 * 1024
+
+_TEXT = "text/plain; charset=utf-8"
+_NOT_FOUND: Answer = 404, _TEXT, b"not found\n"
 
 
 def metrics() -> Answer:
@@ -24,13 +31,25 @@ def health(check: Callable[[], str | None]) -> Route:
 
     def answer() -> Answer:
         wrong = check()
-        return (503 if wrong else 200), "text/plain; charset=utf-8", f"{wrong or 'ok'}\n".encode()
+        return (503 if wrong else 200), _TEXT, f"{wrong or 'ok'}\n".encode()
 
     return answer
 
 
-def serve(host: str, port: int, routes: Mapping[str, Route]) -> ThreadingHTTPServer:
-    """Answer `routes` (path -> answer) on a thread of its own until the process ends."""
+class Server(ThreadingHTTPServer):
+    """One thread a connection."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Note a bug as such; a connection that broke is nobody's."""
+        level = logging.DEBUG if isinstance(sys.exception(), OSError) else logging.ERROR
+        logger.log(level, "answering %s failed", client_address, exc_info=True)
+
+
+def serve(host: str, port: int, routes: Mapping[str, Route], readers: Mapping[str, Reader] | None = None) -> Server:
+    """Answer GETs by `routes` and POSTs by `readers` (path -> answer), on threads of their own until the process ends."""
+    posts = readers or {}
 
     class Handler(BaseHTTPRequestHandler):
         server_version = "fibpipeline"
@@ -39,7 +58,21 @@ def serve(host: str, port: int, routes: Mapping[str, Route]) -> ThreadingHTTPSer
 
         def do_GET(self) -> None:
             route = routes.get(self.path.partition("?")[0])
-            status, kind, body = route() if route else (404, "text/plain; charset=utf-8", b"not found\n")
+            self._answer(*(route() if route else _NOT_FOUND))
+
+        def do_POST(self) -> None:
+            reader = posts.get(self.path)
+            length = self.headers.get("Content-Length", "")
+            if reader is None:
+                self._answer(*_NOT_FOUND)
+            elif not length.isdecimal():
+                self._answer(411, _TEXT, b"send a Content-Length\n")
+            elif int(length) > MAX_BODY_BYTES:
+                self._answer(413, _TEXT, b"the body is too large\n")
+            else:
+                self._answer(*reader(self.rfile.read(int(length))))
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -49,7 +82,6 @@ def serve(host: str, port: int, routes: Mapping[str, Route]) -> ThreadingHTTPSer
         def log_message(self, format: str, *args: Any) -> None:
             logger.debug(format, *args)
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = Server((host, port), Handler)
     Thread(target=server.serve_forever, name="httpd", daemon=True).start()
     return server

@@ -7,7 +7,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from fibapp import httpd
-from fibapp.api import create_app
+from fibapp.api import create_app, load
 from fibapp.settings import Settings
 from fibapp.store import Database
 
@@ -30,6 +30,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._app: Flask | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -59,10 +60,13 @@ class Server(BaseApplication):  # type: ignore[misc]
             connections=settings.api_database_connections,
             timeout=settings.database_timeout_seconds,
         )
-        return _patient_only(create_app(settings, database))
+        self._app = create_app(settings, database)
+        return _patient_only(self._app)
 
     def _serve_internal(self, _worker: Any) -> None:
-        httpd.serve(self._settings.listen_host, self._settings.api_internal_port, {"/metrics": httpd.metrics})
+        assert self._app is not None, "gunicorn loads the application before this"
+        posts = {load.PATH: self._app.extensions["load"]}
+        httpd.serve(self._settings.listen_host, self._settings.api_internal_port, {"/metrics": httpd.metrics}, posts)
 
 
 def _patient_only(app: Flask) -> Any:

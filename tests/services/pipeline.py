@@ -49,6 +49,7 @@ class Pipeline:
         self.settings = {**FAST, **(settings or {})}
         self.make_vhost()
         self.api_port = free_port()
+        self.internal_port = free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.api_port}", timeout=10)
 
     def __enter__(self) -> Self:
@@ -93,7 +94,7 @@ class Pipeline:
 
     def start_api(self, *, sabotage: str = "", wait: bool = True) -> Process:
         """Start the API; only one at a time."""
-        ports = {"FIB_API_PORT": str(self.api_port), "FIB_API_INTERNAL_PORT": str(free_port())}
+        ports = {"FIB_API_PORT": str(self.api_port), "FIB_API_INTERNAL_PORT": str(self.internal_port)}
         process = self._start("api", ["-m", "fibapp", "api"], ports, sabotage)
         process.health = f"http://127.0.0.1:{self.api_port}/api/healthz"
         if wait:
@@ -152,6 +153,19 @@ class Pipeline:
             return False
 
         eventually(answers, f"200 from {process.health}", 60, 0.05)
+
+    # What the operator does.
+
+    def load(self, seen: str | None = None, wait: float = 0, decision: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask the internal port for the load."""
+        answer = self.ask_load({"seen": seen, "wait": wait, "decision": decision})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def ask_load(self, body: Any) -> httpx.Response:
+        """Post anything to /load."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return httpx.post(f"http://127.0.0.1:{self.internal_port}/load", content=content, timeout=90)
 
     # What people do.
 

@@ -10,12 +10,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from fibapp import __version__
 from fibapp.api import document, health, jobs, page, problems
 from fibapp.api.intake import Intake
+from fibapp.api.learner import Learner
+from fibapp.api.load import LoadRoute
 from fibapp.api.stats import Stats
 from fibapp.jobs import Bounds
 from fibapp.metrics import REQUESTS, SECONDS
 from fibapp.settings import Settings
 from fibapp.store import Database
 from fibapp.store.jobs import JobStore
+from fibapp.store.load import LoadStore
 from fibapp.store.outbox import Outbox
 from fibapp.store.wakeup import Notifier
 
@@ -56,7 +59,10 @@ def create_app(settings: Settings, database: Database) -> Flask:
     bounds = Bounds(recursive=settings.max_recursive_n, fast=settings.max_n)
     app.extensions["jobs"] = store
     app.extensions["notifier"] = notifier
-    app.extensions["stats"] = Stats(store)
+    loads = LoadStore(database)
+    learner = Learner(loads)
+    app.extensions["load"] = LoadRoute(database, loads, learner)
+    app.extensions["stats"] = Stats(store, loads, learner)
     app.extensions["intake"] = Intake(store, notifier, bounds, max_batch=settings.max_batch_jobs, max_queued=settings.max_queued_per_client)
     for blueprint in (jobs.blueprint, page.blueprint, health.blueprint):
         app.register_blueprint(blueprint)

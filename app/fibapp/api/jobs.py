@@ -165,11 +165,11 @@ def result(job_id: str) -> Response:
 
 @blueprint.get("/stats")
 @returns(blueprint, StatsOut)
-@blueprint.doc(summary="Count the jobs by state", responses=[503])
+@blueprint.doc(summary="Jobs by state, why there are so many workers, and what a job costs", responses=[503])
 def stats() -> Any:
-    """The counts may be a second old."""
+    """The counts may be a second old, the costs a minute."""
     counter: Stats = current_app.extensions["stats"]
-    return counter.counts()
+    return counter.document()
 
 
 def _found(job_id: str) -> Job:

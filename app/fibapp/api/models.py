@@ -71,8 +71,43 @@ class PageOut(BaseModel):
     next: Annotated[str | None, Field(description="Address of the following page, null at the end")]
 
 
+class ScalingOut(BaseModel):
+    """What the operator decided about the workers."""
+
+    workers: Annotated[int, Field(description="How many there are")]
+    floor: Annotated[int, Field(description="The fewest that the work that waits asks for")]
+    min: Annotated[int, Field(description="The fewest that the pipeline allows")]
+    max: Annotated[int, Field(description="The most that the pipeline allows")]
+    sentence: Annotated[str, Field(description="Why, in one sentence")]
+    at: Annotated[datetime, Field(description="When it was decided")]
+
+
+class RecursiveCostOut(BaseModel):
+    """Seconds = `overhead_seconds` + `coefficient` * `base`^n."""
+
+    coefficient: float
+    base: float
+    measured: Annotated[int, Field(description="How many finished jobs it was learned from; 0: assumed, none were measured yet")]
+
+
+class FastCostOut(BaseModel):
+    """Seconds = `overhead_seconds` + `coefficient` * n^`exponent`."""
+
+    coefficient: float
+    exponent: float
+    measured: Annotated[int, Field(description="How many finished jobs it was learned from; 0: assumed, none were measured yet")]
+
+
+class CostsOut(BaseModel):
+    """How long one worker process is expected to take for a job, by algorithm."""
+
+    overhead_seconds: float
+    recursive: RecursiveCostOut
+    fast: FastCostOut
+
+
 class StatsOut(BaseModel):
-    """How many jobs are in each state."""
+    """How many jobs are in each state, and what is known about scaling."""
 
     queued: int
     running: int
@@ -80,6 +115,8 @@ class StatsOut(BaseModel):
     failed: int
     cancelled: int
     total: int
+    scaling: Annotated[ScalingOut | None, Field(description="Null while the operator does not say")]
+    costs: CostsOut
 
 
 class ProblemOut(BaseModel):

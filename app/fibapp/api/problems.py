@@ -26,10 +26,14 @@ class Problem(Exception):
         self.headers = headers or {}
         self.members = members
 
+    def document(self, instance: str) -> dict[str, Any]:
+        """The problem document for the address `instance`."""
+        document = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail, "instance": instance}
+        return {**document, **self.members}
+
     def response(self) -> Response:
         """The document as HTTP."""
-        document = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail, "instance": request.path}
-        body = json.dumps({**document, **self.members}) + "\n"
+        body = json.dumps(self.document(request.path)) + "\n"
         return Response(body, self.status, self.headers, content_type=MEDIA_TYPE)
 
 
