@@ -5,7 +5,7 @@ import datetime
 import json
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -155,8 +155,20 @@ class Cluster:
         newer = {"resourceVersion": scaled["metadata"]["resourceVersion"], "generation": metadata["generation"] + 1}
         return {**deployment, "metadata": {**metadata, **newer}, "spec": {**deployment["spec"], "replicas": replicas}}
 
-    async def delete(self, live: Object) -> None:
-        """Delete exactly this object: one of the same name with another uid stays."""
+    async def grow(self, claim: Object, size: str) -> None:
+        """Ask for a larger volume. Raises ApiError when its StorageClass does not allow it."""
+        metadata = claim["metadata"]
+        await self._write(
+            "patch",
+            f"grow PersistentVolumeClaim {metadata['name']} to {size}",
+            "PersistentVolumeClaim",
+            self._resource("PersistentVolumeClaim").path(metadata["name"], metadata["namespace"]),
+            body={"metadata": {"uid": metadata["uid"]}, "spec": {"resources": {"requests": {"storage": size}}}},
+            content_type="application/merge-patch+json",
+        )
+
+    async def delete(self, live: Object, *, propagation: Literal["Background", "Orphan"] = "Background") -> None:
+        """Delete exactly this object: one of the same name with another uid stays. `Orphan` leaves what it owns."""
         kind, metadata = live["kind"], live["metadata"]
         try:
             await self._write(
@@ -164,7 +176,7 @@ class Cluster:
                 f"delete {kind} {metadata['name']}",
                 kind,
                 self._resource(kind).path(metadata["name"], metadata["namespace"]),
-                body={"preconditions": {"uid": metadata["uid"]}, "propagationPolicy": "Background"},
+                body={"preconditions": {"uid": metadata["uid"]}, "propagationPolicy": propagation},
             )
         except ApiError as error:
             if error.status not in (404, 409):

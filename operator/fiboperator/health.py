@@ -56,6 +56,8 @@ def workload(kind: str, name: str, live: Object | None, pods: Iterable[Object], 
     """
     if live is None:
         return Verdict(False, "Progressing", f"{kind} {name} does not exist yet.")
+    if "deletionTimestamp" in live["metadata"]:
+        return Verdict(False, "Progressing", f"{kind} {name} is being deleted and will be made anew.")
     if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
         return Verdict(False, "Progressing", f"{kind} {name} has a change that Kubernetes has not seen yet.")
     count = numbers(live)

@@ -4,12 +4,12 @@ import asyncio
 import datetime
 from collections.abc import Callable
 
-from . import health, names, status
+from . import health, names, status, volumes
 from .applied import is_applied, stamped
 from .children import Children, PipelineKey, of_component
 from .cluster import APPLIED_KINDS, Cluster
 from .errors import ApiError, Taken
-from .guards import Blocked, Live, conflict, key_of, owner, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
+from .guards import Blocked, Live, conflict, key_of, owner, refusal, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
 from .names import Component
 from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys
 from .spec import InvalidSpec, Pipeline, parse
@@ -76,24 +76,28 @@ class Reconciler:
             return blocked.problem, None, SLOW_RETRY_SECONDS
         except ApiError as error:
             if error.permanent:
-                return Problem("Forbidden" if error.status == 403 else "Refused", str(error)), None, SLOW_RETRY_SECONDS
+                return refusal(error), None, SLOW_RETRY_SECONDS
             return Problem("ReconcileError", str(error)), error, None
         return None, None, None
 
     async def _write_children(self, pipeline: Pipeline, body: Object) -> None:
         live = self._children.of((pipeline.namespace, pipeline.name))
         credentials = await self._credentials(pipeline, live)
-        wanted = [stamped(child) for child in desired(Context(pipeline, credentials, self._release))]
+        wanted = desired(Context(pipeline, credentials, self._release))
         if _status(body):  # not its first pass: what is missing was there before, or a watch is behind
             await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], live)
         refuse_foreign(pipeline, wanted, live)
-        changed = [child for child in wanted if not is_applied(child, live.get(key_of(child)))]
+        wanted, refused = await self._grow_volumes(wanted, live)
+        wanted = [stamped(child) for child in wanted]
+        changed = [child for child in wanted if volumes.can_be_applied(child, live) and not is_applied(child, live.get(key_of(child)))]
         # Secrets first: no pod ever starts, and no volume is ever initialised, with a password that was not kept.
         await self._apply([child for child in changed if child["kind"] == "Secret"], live)
         await self._apply([child for child in changed if child["kind"] != "Secret"], live)
         await self._prune(pipeline, wanted, live)
         await self._replace_stuck_pods(live)
         await self._scale_workers(pipeline)
+        if refused:
+            raise Blocked(refused)
 
     async def _credentials(self, pipeline: Pipeline, live: Live) -> dict[Component, dict[str, str]]:
         """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out."""
@@ -141,6 +145,12 @@ class Reconciler:
             return await (self._cluster.apply(child) if exists else self._cluster.create(child))
         except Taken as error:
             raise Blocked(conflict(child, str(error))) from error
+
+    async def _grow_volumes(self, wanted: list[Object], live: Live) -> tuple[list[Object], Problem | None]:
+        """Bring the volumes to their sizes. Returns what can be applied now, and the first refusal: it stops nothing else."""
+        grown = {key_of(child): await volumes.grow(self._cluster, child, live) for child in wanted if child["kind"] == "StatefulSet"}
+        refused = [problem for _, problem in grown.values() if problem]
+        return [grown[key_of(child)][0] if key_of(child) in grown else child for child in wanted], next(iter(refused), None)
 
     async def _prune(self, pipeline: Pipeline, wanted: list[Object], live: Live) -> None:
         """Delete what this pipeline owns and no longer wants. Credentials are never pruned."""

@@ -166,6 +166,20 @@ class Namespace:
         )
 
 
+def settled(namespace: Namespace) -> dict[str, str]:
+    """Wait until the pipeline has converged and nothing is written any more; returns the resource versions."""
+    eventually(namespace.converged, "the pipeline to converge")
+    before: list[dict[str, str]] = [{}]
+
+    def unchanged() -> dict[str, str]:
+        now = namespace.versions()
+        same = now == before[0]
+        before[0] = now
+        return now if same else {}
+
+    return eventually(unchanged, "the writes to end", interval=0.5)
+
+
 @pytest.fixture(scope="session")
 def api(control_plane: BareControlPlane) -> Iterator[httpx.Client]:
     """The API server as administrator."""

@@ -7,24 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Namespace, OperatorProcess
+from tests.cluster.conftest import Namespace, OperatorProcess, settled
 from tests.waiting import eventually
 
 Mask = Callable[[dict[str, dict[str, Any]]], dict[str, Any]]
-
-
-def settled(namespace: Namespace) -> dict[str, str]:
-    """Wait until the pipeline has converged and nothing is written any more; returns the resource versions."""
-    eventually(namespace.converged, "the pipeline to converge")
-    before: list[dict[str, str]] = [{}]
-
-    def unchanged() -> dict[str, str]:
-        now = namespace.versions()
-        same = now == before[0]
-        before[0] = now
-        return now if same else {}
-
-    return eventually(unchanged, "the writes to end", interval=0.5)
 
 
 def test_a_minimal_pipeline_gets_all_its_children_and_a_status(operator: OperatorProcess, namespace: Namespace) -> None:

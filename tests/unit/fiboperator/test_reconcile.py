@@ -3,133 +3,14 @@
 import contextlib
 import copy
 import itertools
-from typing import Any
 
 import pytest
 
 from fiboperator.children import Children
-from fiboperator.errors import ApiError, Taken
-from fiboperator.reconcile import SLOW_RETRY_SECONDS, Reconciler
-from fiboperator.resources import Release
+from fiboperator.errors import ApiError
+from fiboperator.reconcile import SLOW_RETRY_SECONDS
 from tests.pipelines import fibpipeline
-
-KEY = ("flask-celery", "demo")
-Object = dict[str, Any]
-
-
-class Killed(BaseException):
-    """The operator's process ends here."""
-
-
-class MemoryCluster:
-    """As much of an API server as one pass touches; counts what is written."""
-
-    def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], Object] = {}
-        self.written: list[str] = []
-        self.events: list[str] = []
-        self.failures: dict[str, Exception] = {}
-        self.versions = itertools.count(1000)
-
-    def _note(self, action: str) -> None:
-        self.written.append(action)
-        for fragment, failure in self.failures.items():
-            if fragment in action:
-                raise failure
-
-    def _store(self, body: Object) -> Object:
-        key = (body["kind"], body["metadata"]["name"])
-        identity = {"uid": f"uid-{key[1]}-{key[0]}", "resourceVersion": str(next(self.versions)), "generation": 1}
-        kept = {**copy.deepcopy(body), "metadata": {**copy.deepcopy(body["metadata"]), **identity}}
-        if body["kind"] == "Deployment":
-            before = self.objects.get(key, {"spec": {}})
-            kept["spec"] = {"replicas": before["spec"].get("replicas", 1), **kept["spec"]}
-        self.objects[key] = kept
-        return copy.deepcopy(kept)
-
-    async def create(self, body: Object) -> Object:
-        self._note(f"create {body['kind']} {body['metadata']['name']}")
-        if (body["kind"], body["metadata"]["name"]) in self.objects:
-            raise Taken("it is managed by kubectl")
-        return self._store(body)
-
-    async def apply(self, body: Object) -> Object:
-        self._note(f"apply {body['kind']} {body['metadata']['name']}")
-        return self._store(body)
-
-    async def scale(self, deployment: Object, replicas: int) -> Object:
-        self._note(f"scale {deployment['metadata']['name']} {replicas}")
-        live = self.objects["Deployment", deployment["metadata"]["name"]]
-        live["spec"]["replicas"] = replicas
-        live["metadata"]["resourceVersion"] = str(next(self.versions))
-        return copy.deepcopy(live)
-
-    async def delete(self, live: Object) -> None:
-        self._note(f"delete {live['kind']} {live['metadata']['name']}")
-        del self.objects[live["kind"], live["metadata"]["name"]]
-
-    async def read(self, kind: str, namespace: str, name: str) -> Object | None:
-        return copy.deepcopy(self.objects.get((kind, name)))
-
-    async def list_secrets(self, namespace: str, pipeline: str) -> list[Object]:
-        return [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == "Secret"]
-
-    async def apply_status(self, pipeline: Object, status: Object) -> Object:
-        self._note("status")
-        body = {**pipeline, "status": status, "metadata": {**pipeline["metadata"], "resourceVersion": str(next(self.versions))}}
-        self.objects["FibPipeline", "demo"] = body
-        return copy.deepcopy(body)
-
-    async def post_event(self, pipeline: Object, kind: str, reason: str, message: str) -> None:
-        self.events.append(reason)
-
-
-class World:
-    """A reconciler, its cluster and its watches."""
-
-    def __init__(self, spec: Object | None = None) -> None:
-        self.cluster = MemoryCluster()
-        self.trouble: ApiError | None = None
-        self.restart()
-        self.submit(spec)
-
-    def restart(self) -> None:
-        """A new operator process: it knows only what the cluster shows."""
-        self.children = Children()
-        self.reconciler = Reconciler(self.cluster, self.children, Release("0.1.0", "fibpipeline/app:0.1.0"), lambda: self.trouble)  # type: ignore[arg-type]
-        self.watch()
-        if pipeline := self.cluster.objects.get(("FibPipeline", "demo")):
-            self.reconciler.observe(pipeline)
-
-    def watch(self) -> None:
-        """The watches catch up with the cluster."""
-        for body in self.cluster.objects.values():
-            self.children.put(body)
-        for kind in {kind for kind, _ in self.children.of(KEY)}:
-            self.children.retain(kind, {("flask-celery", name) for (of, name) in self.cluster.objects if of == kind})
-
-    def submit(self, spec: Object | None, **metadata: Any) -> None:
-        before = self.cluster.objects.get(("FibPipeline", "demo"), {})
-        version = str(int(before.get("metadata", {}).get("resourceVersion", 1)) + 1)
-        body = {
-            **fibpipeline(spec, **{"resourceVersion": version, **metadata}),
-            **({"status": before["status"]} if "status" in before else {}),
-        }
-        self.cluster.objects["FibPipeline", "demo"] = body
-        self.reconciler.observe(body)
-
-    async def reconcile(self) -> float | None:
-        self.cluster.written.clear()
-        delay = await self.reconciler(KEY)
-        self.watch()
-        return delay
-
-    def condition(self, kind: str = "Ready") -> Object:
-        conditions = self.cluster.objects["FibPipeline", "demo"]["status"]["conditions"]
-        return next(condition for condition in conditions if condition["type"] == kind)
-
-    def passwords(self) -> dict[str, Any]:
-        return {name: body["data"] for (kind, name), body in self.cluster.objects.items() if kind == "Secret"}
+from tests.unit.fiboperator.world import KEY, Killed, World
 
 
 async def test_one_pass_makes_everything_and_the_second_writes_nothing() -> None:

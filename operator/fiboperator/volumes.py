@@ -1,0 +1,95 @@
+"""Volumes that grow. A StatefulSet's volumeClaimTemplates are immutable, and Kubernetes never applies them to claims that exist.
+
+So the claim is patched first; only when the API server has accepted that, the StatefulSet is deleted without its pod and made anew.
+"""
+
+from collections.abc import Mapping
+
+from kubernetes.utils.quantity import parse_quantity
+
+from . import guards
+from .applied import stands_in
+from .children import ChildKey
+from .cluster import Cluster
+from .errors import ApiError
+from .resources.objects import Object
+from .status import Problem
+
+
+async def grow(cluster: Cluster, wanted: Object, live: Mapping[ChildKey, Object]) -> tuple[Object, Problem | None]:
+    """Give the claim of a wanted StatefulSet its size, and delete a StatefulSet that is of another one, leaving its pod.
+
+    Returns the StatefulSet as it can be applied now, and why its volume did not grow. Costs nothing when all sizes are right.
+    """
+    there = live.get(("StatefulSet", wanted["metadata"]["name"]))
+    claim = small_claim(wanted, live)
+    if claim is not None:
+        if claim.get("status", {}).get("phase") != "Bound":
+            return _as_before(wanted, there), None  # only a bound one can grow, and it says itself why it is not
+        try:
+            await cluster.grow(claim, size(wanted))
+        except ApiError as error:
+            if not error.permanent:
+                raise
+            return _as_before(wanted, there), refusal(claim, error)
+    if there is not None and not is_leaving(there) and not _same_templates(wanted, there):
+        await cluster.delete(there, propagation="Orphan")
+    return wanted, None
+
+
+def size(stateful_set: Object) -> str:
+    """The size of the volume, e.g. `10Gi`."""
+    return str(_storage(stateful_set["spec"]["volumeClaimTemplates"][0]))
+
+
+def small_claim(wanted: Object, live: Mapping[ChildKey, Object]) -> Object | None:
+    """The claim of a wanted StatefulSet that exists and asks for less than it should."""
+    template = wanted["spec"]["volumeClaimTemplates"][0]
+    claim = live.get(("PersistentVolumeClaim", f"{template['metadata']['name']}-{wanted['metadata']['name']}-0"))
+    if claim is None or is_leaving(claim) or parse_quantity(_storage(claim)) >= parse_quantity(size(wanted)):
+        return None
+    return claim
+
+
+def can_be_applied(wanted: Object, live: Mapping[ChildKey, Object]) -> bool:
+    """Whether the object is neither being deleted nor, as a StatefulSet, of other volumes: then it is made anew once it is gone."""
+    there = live.get((wanted["kind"], wanted["metadata"]["name"]))
+    if there is None:
+        return True
+    return not is_leaving(there) and (wanted["kind"] != "StatefulSet" or _same_templates(wanted, there))
+
+
+def is_leaving(there: Object) -> bool:
+    """Whether the object is being deleted."""
+    return "deletionTimestamp" in there["metadata"]
+
+
+def refusal(claim: Object, error: ApiError) -> Problem:
+    """Why a volume stays as small as it is, and what to do."""
+    problem = guards.refusal(error)
+    if problem.reason != "Refused":
+        return problem
+    name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
+    allow = f"kubectl patch storageclass {storage_class} -p '{{\"allowVolumeExpansion\":true}}'"
+    remedy = f"If its driver can expand volumes, allow it: {allow}." if storage_class else "Without a StorageClass no volume can grow."
+    return Problem(
+        "ExpansionRefused", f"PersistentVolumeClaim {name} (class {storage_class}) stays at {_storage(claim)}: {error}. {remedy}"
+    )
+
+
+def _as_before(wanted: Object, there: Object | None) -> Object:
+    """The wanted StatefulSet with the volume size of the one that is there: everything else of it can still be applied."""
+    if there is None:
+        return wanted
+    template = wanted["spec"]["volumeClaimTemplates"][0]
+    resources = {"requests": {"storage": size(there)}}
+    kept = {**template, "spec": {**template["spec"], "resources": resources}}
+    return {**wanted, "spec": {**wanted["spec"], "volumeClaimTemplates": [kept]}}
+
+
+def _same_templates(wanted: Object, there: Object) -> bool:
+    return stands_in(wanted["spec"]["volumeClaimTemplates"], there["spec"]["volumeClaimTemplates"])
+
+
+def _storage(claim: Object) -> str:
+    return str(claim["spec"]["resources"]["requests"]["storage"])

@@ -1,0 +1,125 @@
+"""Volumes grow where they may, and never at the price of what they hold."""
+
+from typing import Any
+
+import pytest
+
+from fiboperator.errors import ApiError
+from fiboperator.reconcile import SLOW_RETRY_SECONDS
+from tests.unit.fiboperator.world import World
+
+GROWN = {"postgresql": {"storage": {"size": "30Gi"}}}
+FORBIDDEN = ApiError("grow", 403, "Forbidden", "only dynamically provisioned pvc can be resized and the storageclass must support resize")
+
+
+async def with_volume(phase: str = "Bound", size: str = "20Gi") -> World:
+    world = World()
+    await world.reconcile()
+    world.bind_volume("postgresql", size, phase)
+    return world
+
+
+def template_size(world: World) -> Any:
+    stateful_set = world.cluster.objects["StatefulSet", "demo-postgresql"]
+    return stateful_set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+
+
+async def test_the_claim_grows_first_and_the_statefulset_is_made_anew_around_its_pod() -> None:
+    world = await with_volume()
+    world.submit(GROWN, generation=2)
+    await world.reconcile()
+    assert world.cluster.written == ["grow data-demo-postgresql-0 30Gi", "orphan StatefulSet demo-postgresql", "status"]
+    await world.reconcile()
+    assert "create StatefulSet demo-postgresql" in world.cluster.written
+    assert template_size(world) == "30Gi"
+    await world.reconcile()
+    assert world.cluster.written == []
+
+
+async def test_a_refused_growth_is_told_and_stops_nothing_else() -> None:
+    world = await with_volume()
+    world.cluster.failures["grow"] = FORBIDDEN
+    world.submit({**GROWN, "api": {"replicas": 4}}, generation=2)
+    assert await world.reconcile() == SLOW_RETRY_SECONDS
+    assert world.condition()["reason"] == "ExpansionRefused"
+    assert "data-demo-postgresql-0 (class fast) stays at 20Gi: grow: only dynamically" in world.condition()["message"]
+    assert "kubectl patch storageclass fast" in world.condition()["message"]
+    assert world.cluster.written == ["grow data-demo-postgresql-0 30Gi", "apply Deployment demo-api", "status"]
+    await world.reconcile()
+    assert world.cluster.written == ["grow data-demo-postgresql-0 30Gi"], "it is asked again, nothing else is written"
+    world.submit({"postgresql": {"storage": {"size": "30Gi"}, "image": "postgres:19"}}, generation=3)
+    await world.reconcile()
+    assert "apply StatefulSet demo-postgresql" in world.cluster.written, "a new image is applied all the same"
+    assert template_size(world) == "20Gi"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('User "system:serviceaccount:x:y" cannot patch resource "persistentvolumeclaims" in API group ""', "Forbidden"),
+        ("exceeded quota: disks, requested: requests.storage=10Gi", "QuotaExceeded"),
+    ],
+)
+async def test_a_refusal_that_is_not_the_classs_does_not_blame_it(message: str, reason: str) -> None:
+    world = await with_volume()
+    world.cluster.failures["grow"] = ApiError("grow", 403, "Forbidden", message)
+    world.submit(GROWN, generation=2)
+    await world.reconcile()
+    assert world.condition()["reason"] == reason
+
+
+async def test_a_passing_failure_leaves_the_statefulset_and_is_tried_again() -> None:
+    world = await with_volume()
+    world.cluster.failures["grow"] = ApiError("grow", 500, "InternalError", "etcd is away")
+    world.submit(GROWN, generation=2)
+    with pytest.raises(ApiError):
+        await world.reconcile()
+    assert ("StatefulSet", "demo-postgresql") in world.cluster.objects
+
+
+async def test_a_claim_without_volume_cannot_grow_yet() -> None:
+    world = await with_volume("Pending")
+    world.submit(GROWN, generation=2)
+    await world.reconcile()
+    assert world.cluster.written == ["status"]
+    world.bind_volume("postgresql", "20Gi")
+    world.cluster.objects["PersistentVolumeClaim", "data-demo-postgresql-0"]["metadata"]["resourceVersion"] = "2"
+    world.watch()
+    await world.reconcile()
+    assert world.cluster.written[:2] == ["grow data-demo-postgresql-0 30Gi", "orphan StatefulSet demo-postgresql"]
+
+
+async def test_a_statefulset_that_is_leaving_is_waited_for() -> None:
+    world = await with_volume(size="30Gi")
+    world.submit(GROWN, generation=2)
+    leaving = world.cluster.objects["StatefulSet", "demo-postgresql"]["metadata"]
+    leaving.update(deletionTimestamp="2026-01-01T00:00:00Z", resourceVersion=str(next(world.cluster.versions)))
+    world.watch()
+    await world.reconcile()
+    assert world.cluster.written == ["status"]
+    assert world.condition("DatabaseReady")["message"] == "StatefulSet demo-postgresql is being deleted and will be made anew."
+
+
+async def test_a_kept_volume_grows_to_what_its_next_pipeline_asks_for() -> None:
+    world = World(GROWN)
+    world.bind_volume("postgresql", "20Gi")
+    world.cluster.objects["Secret", "demo-postgresql"] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "demo-postgresql",
+            "namespace": "flask-celery",
+            "uid": "s",
+            "resourceVersion": "2",
+            "labels": {
+                "app.kubernetes.io/instance": "demo",
+                "app.kubernetes.io/component": "postgresql",
+                "app.kubernetes.io/managed-by": "fibpipeline-operator",
+            },
+        },
+        "data": {"password": "YQ==", "admin-password": "Yg=="},
+    }
+    world.watch()
+    await world.reconcile()
+    assert "grow data-demo-postgresql-0 30Gi" in world.cluster.written
+    assert template_size(world) == "30Gi"
