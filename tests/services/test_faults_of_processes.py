@@ -151,6 +151,29 @@ def test_a_warm_shutdown_finishes_the_job_and_takes_no_other(pipeline: Pipeline)
     assert pipeline.row(first)["attempts"] == 1
 
 
+def test_what_a_stopping_worker_does_not_begin_goes_to_others_at_once(pipelines: Any) -> None:
+    # A lease far longer than the test waits: nothing here comes back by its end.
+    pipeline: Pipeline = pipelines(FIB_LEASE_SECONDS="300")
+    pipeline.up()
+    leaving = pipeline.processes[-1]
+    # Brief jobs in a row make it fetch many ahead; then a long one holds it.
+    brief = pipeline.submit_many([5] * 400)
+    long = pipeline.submit(SLOW + 4)
+    behind = pipeline.submit_many([6] * 200)
+    pipeline.until(long, "running")
+    leaving.send(signal.SIGTERM)
+    eventually(lambda: "Warm shutdown" in pipeline.log("worker"), "the warm shutdown to begin")
+    later = pipeline.submit_many([7] * 50)
+    pipeline.start_worker()
+    others = [*brief, *behind, *later]
+    pipeline.until_all_done(others)
+    assert pipeline.job(long)["state"] == "running", "others did all this while it still worked on its own job"
+    assert pipeline.count(f"worker = 'worker@pod-{leaving.port}'", [*later, long]) == 1, "it takes no new job"
+    assert leaving.wait(120) == 0
+    row = pipeline.row(long)
+    assert (row["state"], row["attempts"], row["worker"]) == ("done", 1, f"worker@pod-{leaving.port}")
+
+
 def test_row_43_worker_frozen_past_its_lease(pipeline: Pipeline) -> None:
     pipeline.up()
     frozen = pipeline.processes[-1]

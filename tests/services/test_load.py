@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fibapp.api.watch import IDLE_SECONDS
+from fibapp.api.watch import IDLE_SECONDS, MOVING_SECONDS
 from tests.services.pipeline import Pipeline
 from tests.waiting import eventually
 
@@ -21,12 +21,13 @@ DECISION = {
 SLOW = 36
 
 
-def listening(pipeline: Pipeline) -> bool:
-    """Does an API process listen for announcements?"""
+def only_listens(pipeline: Pipeline) -> bool:
+    """Does the API listen for announcements, having asked nothing for longer than it would while something moves?"""
     with pipeline.connection() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'fib-api' AND query LIKE 'LISTEN%%'",
-            (pipeline.name,),
+            """SELECT bool_or(query LIKE 'LISTEN%%') AND bool_and(state = 'idle' AND state_change < now() - %s * interval '1 second')
+            FROM pg_stat_activity WHERE datname = %s AND application_name = 'fib-api'""",
+            (2 * MOVING_SECONDS, pipeline.name),
         )
         return bool(cursor.fetchone()[0])
 
@@ -60,7 +61,7 @@ def test_a_poll_waits_while_nothing_moves_and_wakes_for_the_first_job(pipeline: 
     assert pipeline.load(idle["version"], wait=1) == idle, "the wait ends without news"
     with ThreadPoolExecutor(3) as pool:
         polls: list[Future[dict[str, Any]]] = [pool.submit(pipeline.load, idle["version"], 60) for _ in range(3)]
-        eventually(lambda: listening(pipeline), "the API to listen")
+        eventually(lambda: only_listens(pipeline), "the API to do nothing but listen")
         assert not any(poll.done() for poll in polls)
         pipeline.submit(30)
         # Sooner than the API would look by itself: it was the announcement.

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fiboperator import names
 from fiboperator.names import Component
 from fiboperator.resources import Context, Release, desired, generate, generated_components
 from fiboperator.spec import parse
@@ -140,3 +141,16 @@ def test_every_pod_is_under_a_network_policy() -> None:
     for template in templates(found):
         assert any(labels.items() <= template["metadata"]["labels"].items() for labels in covered)
     assert len(covered) == len(Component)
+
+
+def test_the_operator_alone_reaches_the_internal_port_of_the_api_from_any_namespace() -> None:
+    found = children()
+    [service_port] = [port for port in found["Service", "demo-api"]["spec"]["ports"] if port["name"] == "internal"]
+    [container] = [each for each in found["Deployment", "demo-api"]["spec"]["template"]["spec"]["containers"] if each["name"] == "api"]
+    [port] = [each["containerPort"] for each in container["ports"] if each["name"] == service_port["targetPort"]]
+    rules = [rule for rule in found["NetworkPolicy", "demo-api"]["spec"]["ingress"] if {"port": port, "protocol": "TCP"} in rule["ports"]]
+    operator = {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.NAME_LABEL: names.MANAGER}}}
+    assert [(rule["from"], len(rule["ports"])) for rule in rules] == [([operator], 1)]
+    backends = [path["backend"]["service"]["port"] for path in found["Ingress", "demo"]["spec"]["rules"][0]["http"]["paths"]]
+    assert {"name": "internal"} not in backends
+    assert {"number": service_port["port"]} not in backends
