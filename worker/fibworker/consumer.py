@@ -13,6 +13,8 @@ FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 1.0
 EVENTS_SECONDS = 0.05
 """How long Flower's events are gathered."""
+EVENTS_TOGETHER = 250
+"""How many are sent in one message at most, some 100 KiB."""
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
@@ -53,6 +55,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         self.prefetch = 1
         self._flush_is_due = False
         self.pool.consumer = self
+        self.event_dispatcher.buffer_limit = EVENTS_TOGETHER
         super().on_ready()
 
     def on_send_event_buffered(self) -> None:

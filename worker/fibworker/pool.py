@@ -5,7 +5,6 @@ several are fetched ahead and done with one claim and one commit. The first job 
 behind it go back to the queue, for other workers, before it begins.
 """
 
-import json
 import logging
 import os
 import threading
@@ -20,12 +19,16 @@ from celery.concurrency.base import BasePool
 from celery.worker.state import task_ready
 
 from fibworker import fibonacci
+from fibworker.tasks import shown
 from fibworker.work import Worker
 
 logger = logging.getLogger(__name__)
 
 TOGETHER = 64
 """How many brief jobs are fetched and done together at most: well under 64 ms of work."""
+
+LINGER_SECONDS = 0.003
+"""How long the next message is waited for while many are fetched ahead: fewer, larger commits cost less."""
 
 
 class Fetching(Protocol):
@@ -80,12 +83,12 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def on_apply(self, target: Callable[..., Any], args: Any = None, _kwargs: Any = None, callback: Any = None, **_: Any) -> None:
         """A message came. Celery calls this on its event loop's thread."""
-        message = Message(callback.__self__, target, tuple(args), _is_brief(args[3]))
+        message = Message(callback.__self__, target, tuple(args), _is_brief(args[2]))
         with self._door:
             if not self._at_length:
                 self._waiting.put(message)
                 return
-        _give_back(message)
+        _reject(message, requeue=True)
 
     def _serve(self) -> None:
         try:
@@ -111,13 +114,16 @@ class Pool(BasePool):  # type: ignore[misc]
         batch: list[Message] = []
         while len(batch) < TOGETHER:
             try:
-                message = self._waiting.get(block=not batch)
+                message = self._waiting.get(timeout=self._linger() if batch else None)
             except Empty:
                 break
             if message is None:
                 return []
             batch.append(message)
         return batch
+
+    def _linger(self) -> float:
+        return LINGER_SECONDS if self.consumer is not None and self.consumer.prefetch > 1 else 0.0
 
     def _send_away(self, messages: list[Message]) -> None:
         """Let nobody wait: neither these nor what came meanwhile nor what comes before the job at length ends."""
@@ -130,25 +136,39 @@ class Pool(BasePool):  # type: ignore[misc]
                 else:
                     messages.append(message)
         for message in messages:
-            _give_back(message)
+            _reject(message, requeue=True)
 
     def _choose_pace(self, brief: int, others: bool) -> None:
         if self.consumer is None:
             return
         self._brief_in_a_row = 0 if others else self._brief_in_a_row + brief
-        wanted = TOGETHER if self._brief_in_a_row >= TOGETHER else 1
+        # Twice as many as are done together: the next ones come while these are claimed and stored.
+        wanted = 2 * TOGETHER if self._brief_in_a_row >= TOGETHER else 1
         if wanted != self.consumer.prefetch:
             self._hub.call_soon(self.consumer.fetch, wanted)
 
     def _work(self, messages: list[Message]) -> None:
         for message in messages:
             message.request.on_accepted(os.getpid(), time.monotonic())
-        if len(messages) > 1:
-            self.worker.work_together([UUID(message.request.id) for message in messages])
-        outcomes = [message.target(*message.arguments) for message in messages]
+        if len(messages) == 1:
+            (message,) = messages
+            endings = [message.target(*message.arguments)]
+        else:
+            endings = self._work_together(messages)
         self._at_length = False
-        for message, outcome in zip(messages, outcomes, strict=True):
-            message.request.on_success(outcome)  # acknowledges, on the event loop's thread
+        for message, ending in zip(messages, endings, strict=True):
+            if ending is None:
+                _reject(message, requeue=False)
+            else:
+                message.request.on_success(ending)  # acknowledges, on the event loop's thread
+
+    def _work_together(self, messages: list[Message]) -> list[tuple[bool, str, float] | None]:
+        """What Celery's tracer would say of each (failed, result, seconds), without the time it takes; None: dead letter."""
+        outcomes = self.worker.work_together([UUID(message.request.id) for message in messages])
+        return [
+            None if outcome.ending == "poison" else (False, repr(shown(outcome.text)), outcome.seconds)
+            for outcome in (outcomes[UUID(message.request.id)] for message in messages)
+        ]
 
 
 def pool_of(worker: Worker) -> type[Pool]:
@@ -156,16 +176,16 @@ def pool_of(worker: Worker) -> type[Pool]:
     return type("JobPool", (Pool,), {"worker": worker, "__module__": __name__})
 
 
-def _give_back(message: Message) -> None:
-    """Return a message that was not begun to the queue."""
+def _reject(message: Message, *, requeue: bool) -> None:
+    """Give a message up: to the queue again when it was not begun, or to the dead-letter queue."""
     task_ready(message.request)
-    message.request.reject(requeue=True)
+    message.request.reject(requeue=requeue)
 
 
-def _is_brief(body: Any) -> bool:
+def _is_brief(request: dict[str, Any]) -> bool:
     """What the message says of its job. The row decides in the end; this only chooses the pace."""
     try:
-        (n,), options, _ = json.loads(body if isinstance(body, str) else bytes(body))
-        return fibonacci.is_brief(n, options["algorithm"])
+        (n,) = request["args"]
+        return fibonacci.is_brief(n, request["kwargs"]["algorithm"])
     except (ValueError, TypeError, KeyError):
         return False

@@ -18,11 +18,11 @@ def register(app: Celery, worker: Worker) -> None:
     @app.task(name=TASK, bind=True, acks_late=True)  # type: ignore[untyped-decorator]
     def fib_job(self: Any, n: int, algorithm: str = "recursive") -> int | str:
         """Compute the job whose id is the message's; n and algorithm in the message are for people, the row decides."""
-        ending, text = worker.work(UUID(self.request.id))
-        if ending == "poison":
+        outcome = worker.work(UUID(self.request.id))
+        if outcome.ending == "poison":
             # The row says `failed`; the message goes to the dead-letter queue, for somebody to look at.
             raise Reject(f"job {self.request.id} crashed too often", requeue=False)
-        return shown(text)
+        return shown(outcome.text)
 
 
 def shown(text: str) -> int | str:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -19,6 +20,15 @@ Ending = Literal["done", "failed", "refused"]
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended, a text for people (the number, or why there is none) and the seconds it was computed."""
+
+    ending: Ending | Refusal
+    text: str
+    seconds: float = 0.0
+
+
 class Worker:
     """Works on one job, or on several brief ones together."""
 
@@ -27,16 +37,13 @@ class Worker:
         self._slot = slot
         self._bounds = bounds
         self._name = name
-        self._endings: dict[UUID, tuple[Ending | Refusal, str]] = {}
 
-    def work(self, job_id: UUID) -> tuple[Ending | Refusal, str]:
-        """Do the job whatever it takes; returns how it ended and a short text for people (the number, or why not)."""
-        if job_id not in self._endings:
-            self.work_together([job_id])
-        return self._endings.pop(job_id)
+    def work(self, job_id: UUID) -> Outcome:
+        """Do one job whatever it takes."""
+        return self.work_together([job_id])[job_id]
 
-    def work_together(self, ids: Sequence[UUID]) -> None:
-        """Do these jobs with one claim and one commit of their results; `work` then tells how each ended.
+    def work_together(self, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
+        """Do these jobs with one claim and one commit of their results.
 
         They share their fate: a crash gives all of them back, so each should be brief.
         """
@@ -44,9 +51,10 @@ class Worker:
         answers = self._insist(lambda: self._store.claim(ids, self._name))
         since = time.monotonic()
         results: list[Result] = []
+        outcomes: dict[UUID, Outcome] = {}
         for job_id, claim in answers.items():
             if isinstance(claim, str):
-                self._end(job_id, claim, claim, 0.0)
+                outcomes[job_id] = Outcome(claim, claim)
                 continue
             held = Held(job_id, claim.token)
             self._slot.write(Now(Phase.COMPUTING, held, since))
@@ -56,25 +64,30 @@ class Worker:
             if ending == "done":
                 results.append(Result(job_id, text, seconds * 1000))
             else:
-                self._fail(held, text, seconds, since)
+                outcomes[job_id] = self._fail(held, text, seconds, since)
         if results:
-            self._store_all(held.token, results, since)
+            outcomes.update(self._store_all(held.token, results, since))
+        for outcome in outcomes.values():
+            self._slot.count(outcome.ending, outcome.seconds)
         self._slot.write(Now(Phase.IDLE))
+        return outcomes
 
-    def _store_all(self, token: UUID, results: list[Result], since: float) -> None:
+    def _store_all(self, token: UUID, results: list[Result], since: float) -> dict[UUID, Outcome]:
         # From here on the work exists: a database that is away is waited for, until the supervisor's time limit.
         self._slot.write(Now(Phase.STORING, Held(results[-1].job_id, token), since))
         stored = self._insist(lambda: self._store.store(token, results))
+        outcomes: dict[UUID, Outcome] = {}
         for result in results:
             ending: Ending = "done" if result.job_id in stored else "refused"
             if ending == "refused":
                 logger.info("job %s was cancelled or taken over; its result is dropped", result.job_id)
-            self._end(result.job_id, ending, result.text, result.duration_ms / 1000)
+            outcomes[result.job_id] = Outcome(ending, result.text, result.duration_ms / 1000)
+        return outcomes
 
-    def _fail(self, held: Held, words: str, seconds: float, since: float) -> None:
+    def _fail(self, held: Held, words: str, seconds: float, since: float) -> Outcome:
         self._slot.write(Now(Phase.STORING, held, since))
         kept = self._insist(lambda: self._store.fail(held, words, seconds * 1000))
-        self._end(held.job_id, "failed" if kept else "refused", words, seconds)
+        return Outcome("failed" if kept else "refused", words, seconds)
 
     def _compute(self, claim: Claim) -> tuple[str, Ending]:
         largest = self._bounds.recursive if claim.algorithm == "recursive" else self._bounds.fast
@@ -82,10 +95,6 @@ class Worker:
             return fibonacci.decimal(claim.n, claim.algorithm, largest=largest), "done"
         except (fibonacci.OutOfBounds, MemoryError) as error:
             return str(error) or "out of memory", "failed"
-
-    def _end(self, job_id: UUID, ending: Ending | Refusal, text: str, seconds: float) -> None:
-        self._slot.count(ending, seconds)
-        self._endings[job_id] = ending, text
 
     def _insist(self, ask: Callable[[], T]) -> T:
         """Ask the store until it answers. Every question is safe to repeat; not asking again would lose the message with the job."""

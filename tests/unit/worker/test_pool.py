@@ -1,6 +1,5 @@
 """The pool: brief jobs together, all others alone, and nobody waits behind them."""
 
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from fibapp.store.claims import Refusal
 from fibworker.pool import TOGETHER, Pool, pool_of
+from fibworker.work import Ending, Outcome
 
 BRIEF, LONG = 5, 35
 
@@ -45,13 +46,13 @@ class Request:
     def on_accepted(self, _pid: int, _at: float) -> None:
         self.happened.append("accepted")
 
-    def on_success(self, outcome: str) -> None:
-        self.happened.append(outcome)
+    def on_success(self, outcome: tuple[bool, str, float]) -> None:
+        failed, result, _ = outcome
+        self.happened.append("failed" if failed else f"done {result}")
         self.ended.set()
 
     def reject(self, *, requeue: bool) -> None:
-        assert requeue
-        self.happened.append("given back")
+        self.happened.append("given back" if requeue else "dead letter")
         self.ended.set()
 
 
@@ -60,9 +61,11 @@ class Worker:
 
     def __init__(self) -> None:
         self.together: list[int] = []
+        self.ending: Ending | Refusal = "done"
 
-    def work_together(self, ids: list[UUID]) -> None:
+    def work_together(self, ids: list[UUID]) -> dict[UUID, Outcome]:
         self.together.append(len(ids))
+        return {job_id: Outcome(self.ending, "5", 0.001) for job_id in ids}
 
 
 class Bench:
@@ -81,14 +84,14 @@ class Bench:
         """Hand the pool a message; with `blocks` its job runs until the gate opens."""
         request = Request()
 
-        def target(*_: object) -> str:
+        def target(*_: object) -> tuple[bool, str, float]:
             if blocks:
                 self.begun.set()
                 assert self.gate.wait(10)
-            return "done"
+            return False, "5", 0.001
 
-        body = json.dumps([[n], {"algorithm": "recursive"}, {}])
-        self.pool.on_apply(target, (None, request.id, {}, body, "application/json", "utf-8"), {}, callback=request.on_success)
+        told = {"args": [n], "kwargs": {"algorithm": "recursive"}}
+        self.pool.on_apply(target, (None, request.id, told, b"", "application/json", "utf-8"), {}, callback=request.on_success)
         return request
 
 
@@ -105,16 +108,24 @@ def test_what_waits_is_done_together_and_acknowledged_afterwards(bench: Bench) -
     bench.pool.on_start()
     assert all(request.ended.wait(10) for request in requests)
     assert bench.worker.together == [3]
-    assert [request.happened for request in requests] == [["accepted", "done"]] * 3
+    assert [request.happened for request in requests] == [["accepted", "done 5"]] * 3
+
+
+def test_what_crashed_too_often_goes_to_the_dead_letter_queue(bench: Bench) -> None:
+    bench.worker.ending = "poison"
+    requests = [bench.send(BRIEF) for _ in range(2)]
+    bench.pool.on_start()
+    assert all(request.ended.wait(10) for request in requests)
+    assert [request.happened for request in requests] == [["accepted", "dead letter"]] * 2
 
 
 def test_a_run_of_brief_jobs_is_fetched_ahead_until_a_long_one_comes(bench: Bench) -> None:
     bench.pool.on_start()
     for _ in range(TOGETHER):
         assert bench.send(BRIEF).ended.wait(10)
-    assert bench.consumer.asked == [TOGETHER]
+    assert bench.consumer.asked == [2 * TOGETHER]
     assert bench.send(LONG).ended.wait(10)
-    assert bench.consumer.asked == [TOGETHER, 1]
+    assert bench.consumer.asked == [2 * TOGETHER, 1]
 
 
 def test_what_waits_behind_a_long_job_goes_to_others(bench: Bench) -> None:
@@ -122,18 +133,24 @@ def test_what_waits_behind_a_long_job_goes_to_others(bench: Bench) -> None:
     bench.pool.on_start()
     assert bench.begun.wait(10)
     late = bench.send(BRIEF)
-    assert brief.happened == ["accepted", "done"]
+    assert brief.happened == ["accepted", "done 5"]
     assert second.happened == ["given back"]
     assert late.happened == ["given back"]
     bench.gate.set()
     assert long.ended.wait(10)
-    assert long.happened == ["accepted", "done"]
+    assert long.happened == ["accepted", "done 5"]
     assert bench.send(BRIEF).ended.wait(10)
 
 
 def test_what_comes_while_brief_jobs_run_does_not_wait_behind_a_long_one(bench: Bench) -> None:
     came: list[Request] = []
-    bench.worker.work_together = lambda ids: came.append(bench.send(BRIEF))  # type: ignore[method-assign, assignment]
+    do_together = bench.worker.work_together
+
+    def while_others_come(ids: list[UUID]) -> dict[UUID, Outcome]:
+        came.append(bench.send(BRIEF))
+        return do_together(ids)
+
+    bench.worker.work_together = while_others_come  # type: ignore[method-assign]
     requests = [bench.send(BRIEF), bench.send(BRIEF), bench.send(LONG)]
     bench.pool.on_start()
     assert all(request.ended.wait(10) for request in requests)
@@ -142,7 +159,7 @@ def test_what_comes_while_brief_jobs_run_does_not_wait_behind_a_long_one(bench: 
 
 def test_a_message_that_says_nothing_sensible_is_taken_for_a_long_job(bench: Bench) -> None:
     request = Request()
-    bench.pool.on_apply(lambda *_: "done", (None, request.id, {}, b"null"), {}, callback=request.on_success)
+    bench.pool.on_apply(lambda *_: (False, "5", 0.001), (None, request.id, {}, b"null"), {}, callback=request.on_success)
     bench.pool.on_start()
     assert request.ended.wait(10)
     assert bench.worker.together == []

@@ -60,7 +60,7 @@ def endings(slot: Slot) -> dict[str, int]:
 
 def test_a_job_is_computed_and_stored_once() -> None:
     slot, store = Slot.create(), MemoryStore(claim(10))
-    assert worker(store, slot).work(uuid4()) == ("done", "55")
+    assert worker(store, slot).work(uuid4()).text == "55"
     assert store.written == [("done", "55")]
     assert endings(slot) == {"done": 1}
     assert slot.read().phase == Phase.IDLE
@@ -69,39 +69,37 @@ def test_a_job_is_computed_and_stored_once() -> None:
 
 def test_a_database_that_is_away_is_waited_for() -> None:
     slot, store = Slot.create(), MemoryStore(claim(7), away=3)
-    assert worker(store, slot).work(uuid4()) == ("done", "13")
+    assert worker(store, slot).work(uuid4()).text == "13"
     assert store.written == [("done", "13")]
 
 
 @pytest.mark.parametrize("refusal", ["duplicate", "poison"])
 def test_a_refused_claim_computes_nothing(refusal: Refusal) -> None:
     slot, store = Slot.create(), MemoryStore(refusal)
-    assert worker(store, slot).work(uuid4())[0] == refusal
+    assert worker(store, slot).work(uuid4()).ending == refusal
     assert store.written == []
     assert endings(slot) == {refusal: 1}
 
 
 def test_a_result_that_comes_too_late_is_dropped() -> None:
     slot, store = Slot.create(), MemoryStore(claim(5), accepts=False)
-    assert worker(store, slot).work(uuid4())[0] == "refused"
+    assert worker(store, slot).work(uuid4()).ending == "refused"
     assert endings(slot) == {"refused": 1}
 
 
 def test_the_row_decides_and_the_worker_checks_the_bounds_again() -> None:
     slot, store = Slot.create(), MemoryStore(claim(31))
-    ending, words = worker(store, slot).work(uuid4())
-    assert ending == "failed"
-    assert "0..30" in words
-    assert store.written == [("failed", words)]
+    outcome = worker(store, slot).work(uuid4())
+    assert outcome.ending == "failed"
+    assert "0..30" in outcome.text
+    assert store.written == [("failed", outcome.text)]
 
 
 def test_brief_jobs_share_one_claim_and_one_commit() -> None:
     slot, store = Slot.create(), MemoryStore(claim(10), "duplicate", claim(31), claim(7))
     ids = [uuid4() for _ in range(4)]
-    together = worker(store, slot)
-    together.work_together(ids)
-    assert store.asked == ["claim", "fail", "store"]
-    assert [together.work(job_id)[0] for job_id in ids] == ["done", "duplicate", "failed", "done"]
+    outcomes = worker(store, slot).work_together(ids)
+    assert [outcomes[job_id].ending for job_id in ids] == ["done", "duplicate", "failed", "done"]
     assert store.asked == ["claim", "fail", "store"]
     assert endings(slot) == {"done": 2, "failed": 1, "duplicate": 1}
     assert slot.read().phase == Phase.IDLE
