@@ -38,7 +38,7 @@ test: lint test-unit ## everything: lint, unit, services, cluster and end-to-end
 test-unit: venv ## pure code only: a few seconds
 	$(PYTEST) tests/unit
 
-test-services: venv ## API, relay and workers on a real RabbitMQ and PostgreSQL
+test-services: venv /usr/bin/chromium ## API, relay, workers and Flower on a real RabbitMQ and PostgreSQL
 	$(LAB) run -- $(PYTEST) tests/services
 
 test-cluster: venv ## the operator against a real API server

@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from lab.settings import REPOSITORY, Settings
+from tests.browser import browser, page
 from tests.cluster.kubectl import Kubectl
 from tests.waiting import eventually
+
+__all__ = ["browser", "page"]
 
 NAMESPACE = f"e2e-{secrets.token_hex(2)}"
 HOST = f"{NAMESPACE}.localhost"  # browsers resolve *.localhost to loopback by themselves
@@ -134,26 +136,3 @@ def pipeline(kubectl: Kubectl) -> Iterator[Pipeline]:
     pipeline.kubectl("delete", "fib", "demo")
     eventually(lambda: not pipeline.read("pods")["items"], "the pods to be gone", 120, 0.5)
     kubectl("delete", "namespace", NAMESPACE, "--timeout=110s")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        # Without a sandbox, since it runs as root; without the background traffic that has nowhere to go here.
-        flags = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test on an error in its console."""
-    page = browser.new_page()
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    page.close()
-    assert errors == []

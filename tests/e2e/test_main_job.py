@@ -47,7 +47,7 @@ def test_flower_shows_the_workers_and_the_task_with_its_number_result_and_durati
     login = pipeline.flower_login()
 
     def shown() -> dict[str, Any]:
-        # A task anew each time: after a fault of the broker Flower listens again only after a while, and what went by is unseen.
+        # A task anew each time: what went by while Flower did not listen, after a fault of the broker, is unseen.
         path = pipeline.submit(21)
         pipeline.result(path)
         task: dict[str, Any] = pipeline.http.get("/flower/api/tasks", auth=login).json().get(path.rpartition("/")[2], {})
@@ -57,7 +57,7 @@ def test_flower_shows_the_workers_and_the_task_with_its_number_result_and_durati
     assert (task["name"], task["args"], task["state"], task["result"]) == ("fib_job", "[21]", "SUCCESS", "10946")
     assert task["runtime"] > 0
     workers = {pod["metadata"]["name"] for pod in pipeline.read("pods", "-l", "app.kubernetes.io/component=worker")["items"]}
-    shown = pipeline.http.get("/flower/", auth=login).text
+    shown = pipeline.http.get("/flower/workers", auth=login).text
     assert len(workers) >= 3
     assert all(f"worker@{name}" in shown for name in workers)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from lab.services import PostgreSQL, RabbitMQ
+from tests.browser import browser
 from tests.services.pipeline import Pipeline
+
+__all__ = ["browser"]
 
 TOLD = pytest.StashKey[list[str]]()
 

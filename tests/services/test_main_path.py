@@ -153,37 +153,6 @@ def test_root_and_flower_addresses_help(standing: Pipeline) -> None:
     assert "kubectl port-forward" in flower.json()["detail"]
 
 
-def test_flower_shows_workers_and_jobs(standing: Pipeline) -> None:
-    process, flower = standing.start_flower()
-    try:
-
-        def heartbeats() -> list[object]:
-            return list(flower.get("/flower/workers", params={"json": "1"}).json()["data"])
-
-        eventually(lambda: len(heartbeats()) == 2, "Flower to hear the events of both processes")
-        job = standing.submit(21)
-        standing.until(job, "done")
-        eventually(lambda: "SUCCESS" in flower.get(f"/flower/api/task/info/{job}").text, "Flower to see the job")
-        info = flower.get(f"/flower/api/task/info/{job}").json()
-        assert (info["name"], info["args"], info["result"]) == ("fib_job", "[21]", "10946")
-        assert info["runtime"] >= 0
-
-        def workers() -> dict[str, object]:
-            return dict(flower.get("/flower/api/workers", params={"refresh": "true"}).json())
-
-        eventually(lambda: len(workers()) == 2, "one entry a process, names unique")
-        assert info["worker"] in workers()
-        assert flower.get("/flower").headers["Location"] == "/flower/"
-        for address in ("/flower/", "/flower/tasks", "/flower/broker"):
-            assert flower.get(address).status_code == 200
-            assert flower.get(address, auth=("watcher", "wrong")).status_code == 401
-        revoke = flower.post(f"/flower/api/task/revoke/{job}")
-        assert revoke.status_code == 403, "read-only by default"
-    finally:
-        flower.close()
-        process.close()
-
-
 def test_no_password_in_any_log(standing: Pipeline) -> None:
     standing.until(standing.submit(3), "done")
     logs = standing.log()

@@ -21,6 +21,7 @@ from fibapp.settings import load_settings
 from fibapp.store import Database
 from fibapp.store.claims import ClaimStore
 from fibworker import tasks
+from fibworker.load import LoadStep
 from fibworker.pool import pool_of
 from fibworker.slots import Now, Phase, Slot
 from fibworker.work import Worker
@@ -50,6 +51,7 @@ def main() -> None:
     bounds = Bounds(recursive=settings.max_recursive_n, fast=settings.max_n)
     worker = Worker(store, slot, bounds, arguments.name)
     tasks.register(app, worker)
+    app.steps["consumer"].add(LoadStep)
 
     def keep_our_logging(**_: object) -> None:
         """Connected, so that Celery leaves logging alone."""

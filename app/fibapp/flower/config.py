@@ -1,9 +1,5 @@
 """Flower's configuration file: names assigned here are Flower's options. Read by `python -m fibapp flower`."""
 
-from flower.urls import handlers as _handlers
-from tornado.web import RedirectHandler as _RedirectHandler
-from tornado.web import url as _url
-
 from fibapp.settings import load_settings as _load_settings
 
 _settings = _load_settings()
@@ -21,13 +17,11 @@ read_only = _settings.flower_read_only
 if _settings.broker_api_url:
     # Without credentials in it: Flower takes those of the broker URL (mher/flower#1174).
     broker_api = _settings.broker_api_url
+# Our workers send events without being told to.
+enable_events = False
 max_tasks = 10_000
 max_workers = 1_000
 # Every pod the autoscaler removed would stay listed otherwise (mher/flower#1128).
 purge_offline_workers = 120
 tasks_columns = "name,uuid,args,state,received,started,runtime,result,worker"
 task_runtime_metric_buckets = [0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0]
-
-# /flower is what people type; Flower itself answers only /flower/.
-if not any(getattr(_handler, "name", None) == "slash" for _handler in _handlers):
-    _handlers.insert(0, _url("", _RedirectHandler, {"url": "/flower/", "permanent": False}, name="slash"))

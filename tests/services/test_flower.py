@@ -1,0 +1,245 @@
+"""Flower over a real RabbitMQ: all the tabs, in a browser; a login before everything; the broker away and back."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from lab.services import RabbitMQ
+from tests.browser import open_page
+from tests.services.pipeline import FLOWER_LOGIN, Pipeline
+from tests.waiting import eventually
+
+# Something but nothingness is drawn.
+PAINTED = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value !== 0)"
+PATHS = (
+    *("", "overview", "workers", "tasks", "broker", "monitor", "nothing"),
+    *("metrics", "monitor/figures", "api/tasks", "monitor/monitor.js", "static/css/flower.css"),
+)
+CONTROLS = (
+    *("worker/shutdown/x", "worker/pool/restart/x", "worker/pool/grow/x", "worker/queue/cancel-consumer/x"),
+    *("task/revoke/x", "task/async-apply/fib_job", "task/send-task/fib_job", "task/apply/fib_job"),
+)
+
+
+@contextlib.contextmanager
+def flower_of(pipeline: Pipeline) -> Iterator[httpx.Client]:
+    """Flower over the pipeline, and a client that is logged in."""
+    process, client = pipeline.start_flower()
+    try:
+        yield client
+    finally:
+        client.close()
+        process.close()
+
+
+@pytest.fixture
+def flower(standing: Pipeline) -> Iterator[httpx.Client]:
+    """Flower over the pipeline that stands."""
+    with flower_of(standing) as client:
+        yield client
+
+
+def figures(flower: httpx.Client) -> dict[str, Any]:
+    """What Overview and Monitor show."""
+    return dict(flower.get("/flower/monitor/figures").raise_for_status().json())
+
+
+def until_shown(flower: httpx.Client, job: str, seconds: float = 30) -> dict[str, Any]:
+    """Wait until Flower has the job as succeeded."""
+
+    def shown() -> dict[str, Any]:
+        answer = flower.get(f"/flower/api/task/info/{job}")
+        return dict(answer.json()) if answer.status_code == 200 and answer.json()["state"] == "SUCCESS" else {}
+
+    return eventually(shown, f"Flower to show job {job}", seconds)
+
+
+def until_full(flower: httpx.Client, workers: int) -> dict[str, Any]:
+    """Wait until every worker told its load, the broker its queue, and a sample has it all."""
+
+    def full() -> dict[str, Any]:
+        found = figures(flower)
+        told = [worker for worker in found["workers"] if worker["cpu"] is not None]
+        return found if len(told) == workers and found["samples"]["cpu_mean"][-1:] not in ([], [None]) and found["queue"] else {}
+
+    return eventually(full, f"the load of {workers} workers")
+
+
+def test_workers_and_jobs_are_shown(standing: Pipeline, flower: httpx.Client) -> None:
+    def heartbeats() -> list[object]:
+        return list(flower.get("/flower/workers", params={"json": "1"}).json()["data"])
+
+    eventually(lambda: len(heartbeats()) == 2, "Flower to hear the events of both processes")
+    job = standing.submit(21)
+    standing.until(job, "done")
+    info = until_shown(flower, job)
+    assert (info["name"], info["args"], info["result"]) == ("fib_job", "[21]", "10946")
+    assert info["runtime"] >= 0
+
+    def workers() -> dict[str, object]:
+        return dict(flower.get("/flower/api/workers", params={"refresh": "true"}).json())
+
+    eventually(lambda: len(workers()) == 2, "one entry a process, names unique")
+    assert info["worker"] in workers()
+
+
+def test_nothing_is_shown_without_the_login(flower: httpx.Client) -> None:
+    for name in PATHS:
+        for login in (None, ("watcher", "wrong"), ("watcher", ""), ("wätcher", "flower-pa55")):
+            answer = httpx.get(flower.base_url.join(f"/flower/{name}"), auth=login)
+            assert answer.status_code == 401, (name, login)
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        known = flower.get(f"/flower/{name}", follow_redirects=True)
+        assert known.status_code == (404 if name == "nothing" else 200), name
+
+
+def test_the_way_in_and_the_health_check_need_no_login(flower: httpx.Client) -> None:
+    slash = httpx.get(flower.base_url.join("/flower"))
+    assert (slash.status_code, slash.headers["Location"]) == (302, "/flower/")
+    assert flower.get("/flower/").headers["Location"] == "/flower/overview"
+    assert httpx.get(flower.base_url.join("/flower/healthcheck")).status_code == 200
+
+
+def test_it_reads_only(flower: httpx.Client) -> None:
+    for path in CONTROLS:
+        assert flower.post(f"/flower/api/{path}", json={"args": [5]}).status_code == 403, path
+
+
+def test_its_log_has_no_password(standing: Pipeline, flower: httpx.Client) -> None:
+    flower.get("/flower/broker")
+    log = standing.log("flower")
+    assert "listening for events" in log
+    for secret in (standing.broker_url, FLOWER_LOGIN[1], "fib:fib@"):
+        assert secret not in log
+
+
+def test_figures_are_those_of_the_pipeline(standing: Pipeline, flower: httpx.Client) -> None:
+    eventually(lambda: len(figures(flower)["workers"]) == 2, "both processes")
+    ids = standing.submit_many([22] * 7)
+    standing.until_all_done(ids)
+    for job in ids:
+        until_shown(flower, job)
+    found = until_full(flower, 2)
+    assert {name: found["totals"][name] for name in ("succeeded", "failed")} == {"succeeded": 7, "failed": 0}
+    assert sum(worker["succeeded"] for worker in found["workers"]) == 7
+    for worker in found["workers"]:
+        assert worker["online"]
+        assert 0 <= worker["cpu"] <= 150
+        assert 2**24 < worker["memory"] < 2**30
+        assert worker["processes"] == 1
+        assert 0 < found["now"] - worker["started"] < 3600
+    eventually(lambda: figures(flower)["samples"]["succeeded"][-1:] == [0], "a sample after the jobs")
+    samples = figures(flower)["samples"]
+    assert sum(rate > 0 for rate in samples["succeeded"]) >= 1
+    assert any(p50 is not None and 0 < p50 <= p95 for p50, p95 in zip(samples["p50"], samples["p95"], strict=True))
+    assert samples["online"][-1] == 2
+    assert (samples["ready"][-1], samples["unacked"][-1]) == (0, 0)
+    later = flower.get("/flower/monitor/figures", params={"since": samples["time"][-2]}).json()["samples"]
+    assert later["time"][0] == samples["time"][-1]
+    assert flower.get("/flower/monitor/figures", params={"since": "yesterday"}).status_code == 400
+
+
+def test_a_backlog_is_seen_as_queue_depth_and_busy_workers(standing: Pipeline, flower: httpx.Client) -> None:
+    ids = standing.submit_many([35] * 12)
+
+    def seen() -> bool:
+        samples = figures(flower)["samples"]
+        # The broker's figures are some seconds late, so all three need not meet in one sample.
+        return any(samples["ready"]) and 2 in samples["busy"] and any(cpu and cpu > 20 for cpu in samples["cpu_mean"])
+
+    try:
+        eventually(seen, "waiting messages, two busy workers and their CPU")
+    finally:
+        standing.until_all_done(ids, 120)
+
+
+def test_every_tab_in_a_browser(standing: Pipeline, flower: httpx.Client, browser: Browser) -> None:
+    eventually(lambda: len(figures(flower)["workers"]) == 2, "both processes")
+    job = standing.submit(23)
+    standing.until(job, "done")
+    worker = until_shown(flower, job)["worker"]
+    until_full(flower, 2)
+    asked: list[str] = []
+    user, password = FLOWER_LOGIN
+    with open_page(browser, http_credentials={"username": user, "password": password}) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{str(flower.base_url).rstrip('/')}/flower")
+        expect(page).to_have_url(f"{str(flower.base_url).rstrip('/')}/flower/overview")
+        line = page.locator("#overview-workers tbody tr", has_text=worker)
+        cells = (rf"^{re.escape(worker)}$", r"Online", r"^[\d.]+ %$", r"^[\d.]+ MiB$", r"^0$", r"^1$", r"^0$", r"^1$", r"^\d+ (s|min)")
+        for column, words in enumerate(cells):
+            expect(line.locator("td").nth(column)).to_have_text(re.compile(words))
+        cards = {"online": "2", "total": "1", "pending": "0", "running": "0", "succeeded": "1", "failed": "0"}
+        for name, value in cards.items():
+            expect(page.locator(f'[data-card="{name}"]')).to_have_text(value)
+
+        page.get_by_role("link", name="Workers", exact=True).click()
+        expect(page.locator("#workers-table")).to_contain_text(worker)
+        page.get_by_role("link", name="Tasks", exact=True).click()
+        row = page.locator("#tasks-table tbody tr", has_text=job[:8])
+        for words in ("fib_job", "[23]", "SUCCESS", "28657"):
+            expect(row).to_contain_text(words)
+        page.get_by_role("link", name="Broker", exact=True).click()
+        expect(page.locator("#queue-table tbody tr", has_text="fib")).not_to_have_count(0)
+        assert password not in page.content()
+
+        page.get_by_role("link", name="Monitor", exact=True).click()
+        charts = {
+            "rate": r"[\d.]+/s received[\d.]+/s succeeded0/s failed",
+            "duration": r"(—|\d).* p50.* p95",
+            "depth": r"0 waiting0 with a worker",
+            "workers": r"2 online0 running",
+            "cpu": r"[\d.]+ % mean[\d.]+ % highest",
+            "memory": r"[\d.]+ MiB mean[\d.]+ MiB highest",
+        }
+        for name, words in charts.items():
+            chart = page.locator(f'[data-chart="{name}"]')
+            expect(chart.locator(".figures-now")).to_have_text(re.compile(words))
+            assert chart.locator("canvas").evaluate(PAINTED), f"the chart {name} is empty"
+        page.get_by_role("button", name="3 h").click()
+        expect(page.get_by_role("button", name="3 h")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("canvas")).to_have_count(len(charts))
+        # Flower's own theme switch reaches the charts, too.
+        before = page.locator('[data-chart="cpu"] canvas').evaluate("canvas => canvas.toDataURL()")
+        page.locator("#theme-toggle").click()
+        page.get_by_role("button", name="Dark").click()
+        changed = f"document.querySelector('[data-chart=\"cpu\"] canvas').toDataURL() !== '{before}'"
+        page.wait_for_function(changed)
+    assert {httpx.URL(url).host for url in asked if not url.startswith("data:")} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("name", ["overview", "monitor"])
+def test_no_page_is_wider_than_a_phone(flower: httpx.Client, browser: Browser, name: str) -> None:
+    user, password = FLOWER_LOGIN
+    size = {"width": 320, "height": 640}
+    with open_page(browser, http_credentials={"username": user, "password": password}, viewport=size) as page:
+        page.goto(f"{str(flower.base_url).rstrip('/')}/flower/{name}")
+        expect(page.locator("#live-text")).to_contain_text("Live")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_tasks_are_listed_again_soon_after_the_broker_was_away(pipelines: Callable[..., Pipeline], broker: RabbitMQ) -> None:
+    pipeline = pipelines().up()
+    with flower_of(pipeline) as flower:
+        first = pipeline.submit(12)
+        pipeline.until(first, "done")
+        until_shown(flower, first)
+        broker.kill()
+        eventually(lambda: figures(flower)["listening_since"] is None, "Flower to notice", 10)
+        broker.start()
+        # Flower's own wait would have doubled meanwhile.
+        eventually(lambda: figures(flower)["listening_since"], "Flower to listen again", 5)
+
+        def listed() -> bool:
+            job = pipeline.submit(13)
+            pipeline.until(job, "done")
+            return job in flower.get("/flower/api/tasks").json()
+
+        eventually(listed, "a task after the outage", 15)
+        assert flower.get(f"/flower/api/task/info/{first}").status_code == 200, "what was known stays"
+        eventually(lambda: figures(flower)["queue"], "the queue's figures")
