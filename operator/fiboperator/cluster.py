@@ -211,6 +211,24 @@ class Cluster:
             },
         )
 
+    async def last_warning(self, live: Object) -> str:
+        """The newest Warning among the Events about an object; empty when there is none, or none may be read."""
+        metadata = live["metadata"]
+        about = {"kind": live["kind"], "name": metadata["name"], "uid": metadata["uid"]}
+        try:
+            page = await self._request(
+                "get",
+                f"list the events about {live['kind']} {metadata['name']}",
+                self._resource("Event").path(namespace=metadata["namespace"]),
+                field_selector=",".join(["type=Warning", *(f"regarding.{key}={value}" for key, value in about.items())]),
+                limit=LIST_PAGE,
+            )
+        except ApiError as error:
+            if error.permanent:
+                return ""  # it would explain; nothing depends on it
+            raise
+        return str(max(page.get("items") or [{}], key=_event_time).get("note", "")).strip()
+
     async def list_children(self, kind: str) -> AsyncIterator[tuple[list[Object], str]]:
         """Yield all children of one kind page by page, each page with the resource version to watch from."""
         token: str | None = None
@@ -292,6 +310,11 @@ class Cluster:
                 return dict(await response.json())
         except FAILURES as error:
             raise api_error(action, error) from error
+
+
+def _event_time(event: Object) -> str:
+    series = (event.get("series") or {}).get("lastObservedTime")
+    return str(series or event.get("deprecatedLastTimestamp") or event.get("eventTime") or "")
 
 
 async def _lines(response: Any) -> AsyncIterator[bytes]:

@@ -9,6 +9,10 @@ from kubernetes.aio import client
 # What the client raises: its own errors, and those of the transport under it.
 FAILURES: Final = (client.ApiException, aiohttp.ClientError, OSError, TimeoutError)
 
+# What the API server says of any object that a ResourceQuota has no room for, and what helps.
+QUOTA_EXCEEDED: Final = "exceeded quota"
+QUOTA_REMEDY: Final = "Raise that ResourceQuota, or ask for less in the spec."
+
 
 class ApiError(Exception):
     """The API server refused a request, or could not be reached.

@@ -2,7 +2,7 @@
 
 from . import names
 from .children import ChildKey
-from .errors import ApiError
+from .errors import QUOTA_EXCEEDED, QUOTA_REMEDY, ApiError
 from .names import Component
 from .resources import GENERATED, Object, decode, missing_keys
 from .spec import Pipeline
@@ -70,8 +70,8 @@ def refuse_foreign(pipeline: Pipeline, wanted: list[Object], live: Live) -> None
 
 def refusal(error: ApiError) -> Problem:
     """The problem of a request that the API server will refuse again, with what to do about it."""
-    if "exceeded quota" in str(error):
-        return Problem("QuotaExceeded", f"{error}. Raise that ResourceQuota, or ask for less in the spec.")
+    if QUOTA_EXCEEDED in str(error):
+        return Problem("QuotaExceeded", f"{error}. {QUOTA_REMEDY}")
     if error.status == 403 and " cannot " in str(error):  # RBAC's own words: User "x" cannot VERB resource "y" in API group "z"
         return Problem("Forbidden", f"{error}. Grant the operator that right: kubectl apply -f deploy/install.yaml.")
     return Problem("Refused", str(error))

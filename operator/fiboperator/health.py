@@ -2,21 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from .blocking import Told, blockage, blocked_pod
 from .resources.objects import Object
-
-# Waiting reasons that do not go away by themselves, or only after somebody acted.
-_BLOCKED = (
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "CrashLoopBackOff",
-    "RunContainerError",
-)
 
 
 @dataclass(frozen=True)
@@ -49,10 +37,13 @@ def numbers(live: Object | None) -> Workload:
     return Workload(live["spec"].get("replicas", 1), status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
 
 
-def workload(kind: str, name: str, live: Object | None, pods: Iterable[Object], volumes: Iterable[Object], enough: int) -> Verdict:
+def workload(
+    kind: str, name: str, live: Object | None, pods: Iterable[Object], volumes: Iterable[Object], enough: int, told: Told
+) -> Verdict:
     """The verdict on a Deployment or StatefulSet with its pods and claims.
 
-    `enough` is how many ready pods make it ready: for workers the floor, so that scaling up is not a failure.
+    `enough` is how many ready pods make it ready: for workers the floor, so that scaling up is not a failure. `told` is what Events
+    say of objects that do not tell their trouble themselves.
     """
     if live is None:
         return Verdict(False, "Progressing", f"{kind} {name} does not exist yet.")
@@ -64,9 +55,8 @@ def workload(kind: str, name: str, live: Object | None, pods: Iterable[Object], 
     rolled_out = count.updated >= count.wanted or _is_rolled_out(live)
     if count.ready >= min(enough, count.wanted) and count.wanted >= enough and rolled_out:
         return Verdict(True, "Available", f"{count.ready} of {count.wanted} pods are ready.")
-    blocked = blocking(live, pods, volumes)
-    if blocked:
-        return blocked
+    if blocked := blockage(live, pods, volumes, told):
+        return Verdict(False, blocked.reason, blocked.message)
     if not rolled_out:
         return Verdict(False, "Progressing", f"{kind} {name}: {count.updated} of {count.wanted} pods are of the newest version.")
     return Verdict(False, "Progressing", f"{kind} {name}: {count.ready} of {max(count.wanted, enough)} pods are ready.")
@@ -76,29 +66,6 @@ def _is_rolled_out(live: Object) -> bool:
     # A StatefulSet's updatedReplicas is 0 when no update is under way: its two revisions tell.
     status = live.get("status", {})
     return "currentRevision" in status and status.get("currentRevision") == status.get("updateRevision")
-
-
-def blocking(live: Object, pods: Iterable[Object], volumes: Iterable[Object]) -> Verdict | None:
-    """What keeps the pods from getting ready, named with the object and what to do; None when it is only a matter of time."""
-    for condition in live.get("status", {}).get("conditions", []):
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return Verdict(
-                False, "Degraded", f"{live['kind']} {live['metadata']['name']}: {condition.get('message', 'pods cannot be created')}"
-            )
-    pods = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
-    for pod in pods:
-        if verdict := _blocked_pod(pod):
-            return verdict
-    for volume in volumes:
-        if volume.get("status", {}).get("phase") == "Pending" and not _has_unscheduled(pods):
-            storage_class = volume["spec"].get("storageClassName")
-            wanted = f"class {storage_class}" if storage_class else "no class, and the cluster has no default StorageClass"
-            return Verdict(
-                False,
-                "VolumePending",
-                f"PersistentVolumeClaim {volume['metadata']['name']} waits for a volume ({wanted}); see kubectl get storageclass.",
-            )
-    return None
 
 
 def stuck_pods(stateful_set: Object, pods: Iterable[Object]) -> list[Object]:
@@ -115,35 +82,8 @@ def stuck_pods(stateful_set: Object, pods: Iterable[Object]) -> list[Object]:
         for pod in pods
         if pod["metadata"]["labels"].get("controller-revision-hash") != newest
         and "deletionTimestamp" not in pod["metadata"]
-        and _blocked_pod(pod) is not None
+        and blocked_pod(pod, {}) is not None
     ]
-
-
-def _has_unscheduled(pods: Iterable[Object]) -> bool:
-    return any(not pod["spec"]["nodeName"] for pod in pods)
-
-
-def _blocked_pod(pod: Object) -> Verdict | None:
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
-            return Verdict(False, "Unschedulable", f"Pod {name} fits on no node: {condition.get('message', '')}")
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") in _BLOCKED:
-            return Verdict(False, "Degraded", f"Pod {name}, container {container['name']}: {_waiting(container, waiting)}")
-    return None
-
-
-def _waiting(container: Object, waiting: dict[str, Any]) -> str:
-    reason = waiting["reason"]
-    if reason in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"):
-        return f"{reason} {container.get('image', '')}. Check the image's name and the cluster's access to it."
-    if reason == "CrashLoopBackOff":
-        last = container.get("lastState", {}).get("terminated", {})
-        why = last.get("message") or last.get("reason") or "no reason given"
-        return f"CrashLoopBackOff, exit code {last.get('exitCode', '?')}: {why.strip().splitlines()[-1]}. See kubectl logs --previous."
-    return f"{reason}: {waiting.get('message', '')}"
 
 
 def exposure(live: Object | None, port_forward: str) -> Verdict:

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 from collections.abc import Callable
 
-from . import health, names, status, volumes
+from . import evidence, health, names, status, volumes
 from .applied import is_applied, stamped
 from .children import Children, PipelineKey, of_component
 from .cluster import APPLIED_KINDS, Cluster
@@ -60,10 +60,12 @@ class Reconciler:
         if key not in self.pipelines:
             return None
         children = self._children.of(key)
-        await self._report(body, status.of_pipeline(pipeline, children, hindrance, _status(body), _now(), self._release.version))
+        found = await evidence.gather(self._cluster, pipeline, children)
+        current = status.of_pipeline(pipeline, children, found, hindrance, _status(body), _now(), self._release.version)
+        await self._report(body, current)
         if failure:
             raise failure
-        return retry
+        return min((delay for delay in (retry, found.retry) if delay is not None), default=None)
 
     async def _converge(self, pipeline: Pipeline, body: Object) -> tuple[Problem | None, ApiError | None, float | None]:
         """Bring the children to the spec. Returns what stands in the way, a failure to back off from, and the delay of a slow retry."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import health, names
 from .children import ChildKey, of_component
+from .evidence import Evidence
 from .health import Verdict
 from .names import Component
 from .resources.objects import Object
@@ -33,14 +34,16 @@ class Problem:
     message: str
 
 
-def of_pipeline(pipeline: Pipeline, children: Children, problem: Problem | None, previous: Object, now: str, version: str) -> Object:
+def of_pipeline(
+    pipeline: Pipeline, children: Children, evidence: Evidence, problem: Problem | None, previous: Object, now: str, version: str
+) -> Object:
     """The whole status to write. `now` is an RFC 3339 time, used for conditions that flip; `version` is the operator's."""
-    verdicts = {component: _component(pipeline, component, children) for component in _WORKLOADS}
+    verdicts = {component: _component(pipeline, component, children, evidence) for component in _WORKLOADS}
     wanted = {component: verdict for component, verdict in verdicts.items() if verdict is not None}
     conditions = {_WORKLOADS[component][1]: verdict for component, verdict in wanted.items()}
     spec = pipeline.spec
     if spec.ingress.enabled:
-        conditions["Exposed"] = health.exposure(children.get(("Ingress", pipeline.name)), _port_forward(pipeline))
+        conditions["Exposed"] = _exposed(pipeline, children, evidence)
     if spec.worker.autoscaling.enabled:
         autoscaler = children.get(("HorizontalPodAutoscaler", names.child_name(pipeline.name, Component.WORKER)))
         conditions["AutoscalingActive"] = health.autoscaling(autoscaler)
@@ -79,12 +82,12 @@ def _condition(status: Object, kind: str) -> Any:
     return next((condition for condition in status.get("conditions", []) if condition["type"] == kind), None)
 
 
-def _component(pipeline: Pipeline, component: Component, children: Children) -> Verdict | None:
+def _component(pipeline: Pipeline, component: Component, children: Children, evidence: Evidence) -> Verdict | None:
     spec, (kind, _) = pipeline.spec, _WORKLOADS[component]
     if component is Component.FLOWER and not spec.flower.enabled:
         return None
     if secret := _external_secret(pipeline, component):
-        return Verdict(True, "External", f"Not run here: Secret {secret} names it.")
+        return _external(pipeline, component, secret, evidence)
     name = names.child_name(pipeline.name, component)
     enough = {Component.API: spec.api.replicas, Component.WORKER: spec.worker.floor}.get(component, 1)
     return health.workload(
@@ -94,7 +97,26 @@ def _component(pipeline: Pipeline, component: Component, children: Children) -> 
         of_component(children, "Pod", component),
         of_component(children, "PersistentVolumeClaim", component),
         enough,
+        evidence.told,
     )
+
+
+def _external(pipeline: Pipeline, component: Component, secret: str, evidence: Evidence) -> Verdict:
+    lack = evidence.lacking.get(secret)
+    if lack is None:
+        return Verdict(True, "External", f"Not run here: Secret {secret} names it.")
+    scheme = {Component.RABBITMQ: "amqp", Component.POSTGRESQL: "postgresql"}[component]
+    create = f"kubectl -n {pipeline.namespace} create secret generic {secret} --from-literal=uri={scheme}://..."
+    return Verdict(False, "SecretNotFound", f"Secret {secret}, named by spec.{component}.external.secretName, {lack}. Create it: {create}")
+
+
+def _exposed(pipeline: Pipeline, children: Children, evidence: Evidence) -> Verdict:
+    secret = pipeline.spec.ingress.tls.secret_name
+    if lack := evidence.lacking.get(secret):
+        create = f"kubectl -n {pipeline.namespace} create secret tls {secret} --cert=FILE --key=FILE"
+        message = f"Secret {secret}, named by spec.ingress.tls.secretName, {lack}. Create it ({create}), or let cert-manager do so."
+        return Verdict(False, "TLSSecretNotFound", message)
+    return health.exposure(children.get(("Ingress", pipeline.name)), _port_forward(pipeline))
 
 
 def _ready(pipeline: Pipeline, verdicts: Mapping[Component, Verdict], problem: Problem | None) -> Verdict:

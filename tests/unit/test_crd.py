@@ -9,6 +9,7 @@ import pytest
 
 from fiboperator import spec as operator_spec
 from fiboperator import status
+from fiboperator.evidence import Evidence
 from fiboperator.resources import Context, Release, desired, generate, generated_components
 from fiboperator.resources.worker import SHUTDOWN_MARGIN_SECONDS
 from tests.openapi import Schema, is_leaf, strict, walk
@@ -199,7 +200,7 @@ def test_the_longest_job_ends_before_the_broker_takes_it_back() -> None:
 def test_the_schema_knows_every_field_of_the_status(pipeline_spec: dict[str, Any]) -> None:
     """Server-side apply of a field that the schema does not declare is refused as a whole."""
     pipeline = operator_spec.parse(fibpipeline(pipeline_spec))
-    written = status.of_pipeline(pipeline, {}, None, {}, "2026-01-01T00:00:00Z", "0.1.0")
+    written = status.of_pipeline(pipeline, {}, Evidence(), None, {}, "2026-01-01T00:00:00Z", "0.1.0")
     jsonschema.validate(written, strict(STATUS))
 
 

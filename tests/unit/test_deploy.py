@@ -53,7 +53,7 @@ def test_there_is_no_other_right() -> None:
         (names.GROUP, f"{names.PLURAL}/status"): {"patch"},
         (names.GROUP, f"{names.PLURAL}/finalizers"): {"update"},
         ("apps", "deployments/scale"): {"patch"},
-        ("events.k8s.io", "events"): {"create"},
+        ("events.k8s.io", "events"): {"create", "list"},
     }
     assert _rights(DISCOVERY) == {
         ("apiextensions.k8s.io", "customresourcedefinitions"): {"list", "watch"},

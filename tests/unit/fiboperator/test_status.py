@@ -3,6 +3,7 @@
 from typing import Any
 
 from fiboperator import status
+from fiboperator.evidence import Evidence
 from fiboperator.spec import parse
 from fiboperator.status import Problem
 from tests.pipelines import fibpipeline
@@ -40,8 +41,9 @@ def of(
     problem: Problem | None = None,
     previous: dict[str, Any] | None = None,
     now: str = NOW,
+    evidence: Evidence | None = None,
 ) -> dict[str, Any]:
-    return status.of_pipeline(parse(fibpipeline(spec)), children, problem, previous or {}, now, "0.1.0")
+    return status.of_pipeline(parse(fibpipeline(spec)), children, evidence or Evidence(), problem, previous or {}, now, "0.1.0")
 
 
 def condition(found: dict[str, Any], kind: str) -> dict[str, Any] | None:
@@ -141,3 +143,19 @@ def test_an_event_a_transition_and_none_between() -> None:
     assert status.transitions(waiting, available)[0][:2] == ("Normal", "Available")
     conflict = of(ready_children(), problem=Problem("Conflict", "taken"), previous=available)
     assert status.transitions(available, conflict)[0][:2] == ("Warning", "Conflict")
+
+
+def test_a_named_secret_that_is_missing_is_told_where_it_is_needed() -> None:
+    spec = {"rabbitmq": {"external": {"secretName": "mine"}}, "ingress": {"tls": {"secretName": "cert"}}}
+    found = of(ready_children(), spec, evidence=Evidence({"mine": "lacks uri", "cert": "does not exist"}))
+    broker, ready, exposed = (condition(found, kind) for kind in ("BrokerReady", "Ready", "Exposed"))
+    assert broker is not None and ready is not None and exposed is not None
+    assert (broker["status"], broker["reason"], ready["reason"]) == ("False", "SecretNotFound", "SecretNotFound")
+    assert broker["message"] == (
+        "Secret mine, named by spec.rabbitmq.external.secretName, lacks uri. "
+        "Create it: kubectl -n flask-celery create secret generic mine --from-literal=uri=amqp://..."
+    )
+    assert (exposed["status"], exposed["reason"]) == ("False", "TLSSecretNotFound")
+    assert exposed["message"].startswith("Secret cert, named by spec.ingress.tls.secretName, does not exist. ")
+    only_tls = condition(of(ready_children(), {"ingress": {"tls": {"secretName": "cert"}}}, evidence=Evidence({"cert": "x"})), "Ready")
+    assert only_tls is not None and only_tls["status"] == "True", "the way in is no part of Ready"

@@ -25,7 +25,9 @@ class MemoryCluster:
         self.objects: dict[tuple[str, str], Object] = {}
         self.written: list[str] = []
         self.events: list[str] = []
+        self.reads: list[str] = []
         self.failures: dict[str, Exception] = {}
+        self.warnings: dict[tuple[str, str], str] = {}
         self.versions = itertools.count(1000)
 
     def _note(self, action: str) -> None:
@@ -72,7 +74,11 @@ class MemoryCluster:
         del self.objects[live["kind"], live["metadata"]["name"]]
 
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
+        self.reads.append(f"{kind} {name}")
         return copy.deepcopy(self.objects.get((kind, name)))
+
+    async def last_warning(self, live: Object) -> str:
+        return self.warnings.get((live["kind"], live["metadata"]["name"]), "")
 
     async def list_secrets(self, namespace: str, pipeline: str) -> list[Object]:
         return [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == "Secret"]

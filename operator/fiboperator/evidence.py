@@ -1,0 +1,71 @@
+"""What the status needs to know beyond the children: Secrets that the spec names, and the reasons that only Events tell.
+
+Costs no request for a pipeline that is well and names no Secret.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .blocking import Told, unexplained
+from .children import ChildKey
+from .cluster import Cluster
+from .errors import ApiError
+from .resources.objects import Object
+from .spec import Pipeline
+
+# Neither a Secret of somebody else's nor an Event is watched, so what is missing is looked for again.
+LOOK_AGAIN_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found. `lacking` says by the Secret's name what is wrong with it, `told` what Events say of an object."""
+
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    told: Told = field(default_factory=dict)
+    silent: int = 0
+
+    @property
+    def retry(self) -> float | None:
+        """The delay in seconds until another look may find more; None when there is nothing to wait for."""
+        return LOOK_AGAIN_SECONDS if self.lacking or self.silent else None
+
+
+async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object]) -> Evidence:
+    """Look at what the spec names and what is in trouble without saying why."""
+    wanted, silent = named_secrets(pipeline), unexplained(live)
+    lacks = await asyncio.gather(*(_lack(cluster, pipeline.namespace, name, keys) for name, keys in wanted.items()))
+    notes = await asyncio.gather(*(cluster.last_warning(child) for child in silent))
+    lacking = {name: lack for name, lack in zip(wanted, lacks, strict=True) if lack}
+    told = {(child["kind"], child["metadata"]["name"]): note for child, note in zip(silent, notes, strict=True) if note}
+    return Evidence(lacking, told, len(silent))
+
+
+def named_secrets(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
+    """The Secrets that the spec names, with the keys that must be in them."""
+    spec = pipeline.spec
+    uses = [
+        (spec.rabbitmq.external.secret_name, ("uri",)),
+        (spec.postgresql.external.secret_name, ("uri",)),
+        (spec.ingress.tls.secret_name if spec.ingress.enabled else "", ("tls.crt", "tls.key")),
+    ]
+    needed: dict[str, tuple[str, ...]] = {}
+    for name, keys in uses:
+        if name:
+            needed[name] = (*needed.get(name, ()), *keys)
+    return needed
+
+
+async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ...]) -> str:
+    try:
+        secret = await cluster.read("Secret", namespace, name)
+    except ApiError as error:
+        if error.permanent:
+            return f"cannot be looked at ({error})"
+        raise
+    if secret is None:
+        return "does not exist"
+    missing = sorted({key for key in keys if not (secret.get("data") or {}).get(key)})
+    return f"lacks {', '.join(missing)}" if missing else ""
