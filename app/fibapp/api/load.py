@@ -1,7 +1,13 @@
 """`POST /load` on the internal port: the operator asks for the load and says what it decided.
 
-The request is {seen, wait, decision}: the version of the load that the operator knows or null, how many seconds to wait for a material
-change, and its present decision or null. API pods hold no token for the API server: what the page tells of scaling came this way.
+Asked is {seen, wait, decision}: the version of the load that the operator knows (null: none), how many seconds to wait for a material
+change (0 to 60), and its present decision {workers, floor, min, max, sentence, at} or null. API pods hold no token for the API server:
+what the page tells of scaling came this way.
+
+Answered is {version, queued, running, seconds, running_seconds, oldest_wait_seconds, busy: {pod: {jobs, remaining_seconds}}}, at once when
+it is news, otherwise after the wait. Seconds are those of one worker process; a job whose worker was lost counts as queued; a job's wait
+begins with its submission. Errors are problem documents: 400 and 422 for a malformed question, 429 when too many wait, 503 while the
+database is away. A version means the same to every API pod, so any of them may be asked next.
 """
 
 import json

@@ -9,7 +9,7 @@ depends_on = None
 
 UPGRADE = """
 -- Brief jobs are not in it, so they do not pay for it.
-CREATE INDEX jobs_measured ON jobs (algorithm, seq DESC) WHERE state = 'done' AND duration_ms >= 2;
+CREATE INDEX jobs_measured ON jobs (algorithm, finished_at DESC) WHERE state = 'done' AND duration_ms >= 2;
 
 CREATE TABLE scaling (
     -- At most one row.
