@@ -100,7 +100,7 @@ class Cluster:
         try:
             made = await self.apply(body, force=False)
         except ApiError as error:
-            if error.status == 409:
+            if error.owned:
                 raise Taken(str(error)) from error
             raise
         others = {entry["manager"] for entry in made["metadata"].get("managedFields", [])} - {names.MANAGER}

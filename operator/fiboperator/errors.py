@@ -18,12 +18,15 @@ class ApiError(Exception):
     """The API server refused a request, or could not be reached.
 
     `status` is the HTTP status, 0 when there was no answer; `permanent` says that the same request will be refused again.
+    `retry_after` is for how many seconds the server asked to be left alone.
     """
 
-    def __init__(self, action: str, status: int, reason: str, message: str) -> None:
+    def __init__(self, action: str, status: int, reason: str, message: str, *, owned: bool = False, retry_after: float = 0.0) -> None:
         super().__init__(f"{action}: {message or reason}")
         self.status = status
         self.reason = reason
+        self.owned = owned  # another field manager has a field that was to be written
+        self.retry_after = retry_after
 
     @property
     def permanent(self) -> bool:
@@ -47,4 +50,17 @@ def api_error(action: str, error: Exception) -> ApiError:
         body = json.loads(getattr(error, "body", "") or "{}")
     except ValueError:
         body = {}
-    return ApiError(action, int(status), body.get("reason", str(getattr(error, "reason", ""))), body.get("message", ""))
+    details = body.get("details") or {}
+    return ApiError(
+        action,
+        int(status),
+        body.get("reason", str(getattr(error, "reason", ""))),
+        body.get("message", ""),
+        owned=any(cause.get("reason") == "FieldManagerConflict" for cause in details.get("causes") or []),
+        retry_after=_seconds((getattr(error, "headers", None) or {}).get("Retry-After")) or float(details.get("retryAfterSeconds", 0)),
+    )
+
+
+def _seconds(text: str | None) -> float:
+    # The API server sends seconds; a proxy before it may send a date, which is not worth reading.
+    return float(text) if text and text.isdecimal() else 0.0

@@ -59,11 +59,11 @@ class WorkQueue(Generic[Key]):
         self._cancel_timer(key)
         self._timers[key] = (due, asyncio.get_running_loop().call_later(delay, self._fire, key))
 
-    def add_failed(self, key: Key) -> float:
-        """Ask for a pass after a failed one: the delay doubles from 0.5 s up to two minutes. Returns the delay."""
+    def add_failed(self, key: Key, at_least: float = 0.0) -> float:
+        """Ask for a pass after a failed one: the delay doubles from 0.5 s up to two minutes, but is `at_least` so long. Returns it."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(BACKOFF_BASE_SECONDS * 2.0**failures, BACKOFF_CAP_SECONDS)
+        delay = max(at_least, min(BACKOFF_BASE_SECONDS * 2.0**failures, BACKOFF_CAP_SECONDS))
         self.add_after(key, delay)
         return delay
 
@@ -93,14 +93,15 @@ class WorkQueue(Generic[Key]):
     async def work(self, handle: Callable[[Key], Awaitable[float | None]]) -> None:
         """Handle keys for ever. `handle` returns the delay until the next pass in seconds, or None for "when something changes".
 
-        An exception is just another way to ask for backoff.
+        An exception is just another way to ask for backoff; it may bear the least delay, in seconds, as `retry_after`.
         """
         while True:
             key = await self.get()
             try:
                 delay = await handle(key)
-            except Exception:
-                logger.exception("The pass for %s failed; next try in %.1f s", key, self.add_failed(key))
+            except Exception as error:
+                delay = self.add_failed(key, getattr(error, "retry_after", 0.0))
+                logger.exception("The pass for %s failed; next try in %.1f s", key, delay)
             else:
                 self.forget(key)
                 if delay is not None:

@@ -69,7 +69,7 @@ class _Watch:
             except ApiError as error:
                 self.error = error
                 self.tried.set()
-                delay = min(BACKOFF_BASE_SECONDS * 2.0**failures, BACKOFF_CAP_SECONDS)
+                delay = max(error.retry_after, min(BACKOFF_BASE_SECONDS * 2.0**failures, BACKOFF_CAP_SECONDS))
                 failures += 1
                 logger.warning("%s; next try in %.1f s", error, delay)
                 await asyncio.sleep(delay)

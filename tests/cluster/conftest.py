@@ -41,8 +41,9 @@ def kubectl(control_plane: BareControlPlane) -> Kubectl:
 class OperatorProcess:
     """The operator, started and killed at will."""
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, program: tuple[str, ...] = ("-m", "fiboperator")) -> None:
         self._kubeconfig = kubeconfig
+        self._program = program
         self.log = log
         self.health_port, self.metrics_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +58,7 @@ class OperatorProcess:
             "FIBPIPELINE_METRICS_PORT": str(self.metrics_port),
         }
         with self.log.open("ab") as log:
-            command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "fiboperator"]
+            command = ["setpriv", "--pdeathsig", "KILL", sys.executable, *self._program]
             self._process = subprocess.Popen(command, env=environment, cwd=REPOSITORY / "operator", stdout=log, stderr=log)
         eventually(self.is_alive, f"the operator to be alive (log: {self.log})")
         return self

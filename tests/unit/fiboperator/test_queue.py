@@ -57,6 +57,7 @@ async def test_the_backoff_doubles_up_to_its_cap_and_is_forgotten_on_success() -
     assert delays[:4] == [0.5, 1.0, 2.0, 4.0]
     assert delays[-1] == BACKOFF_CAP_SECONDS
     assert queue.add_failed("b") == 0.5, "each key has its own"
+    assert queue.add_failed("c", at_least=7) == 7, "the server asked for more"
     queue.forget("a")
     assert queue.add_failed("a") == 0.5
     queue.forget("a")
