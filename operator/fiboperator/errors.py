@@ -45,7 +45,7 @@ def api_error(action: str, error: Exception) -> ApiError:
     """What went wrong, whichever library says so."""
     status = getattr(error, "status", 0) or 0
     if not status:
-        return ApiError(action, 0, "Unreachable", f"the API server did not answer: {error or type(error).__name__}")
+        return ApiError(action, 0, "Unreachable", f"the API server did not answer: {str(error) or type(error).__name__}")
     try:
         body = json.loads(getattr(error, "body", "") or "{}")
     except ValueError:
