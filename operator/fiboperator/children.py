@@ -91,11 +91,15 @@ def compact(live: Object) -> Object:
     if live["kind"] != "Pod":
         return {**live, "metadata": metadata}
     status = live.get("status", {})
+    marks = {key: value for key, value in metadata.get("annotations", {}).items() if key == names.DELETION_COST}
     kept = ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses", "startTime")
     return {
         "apiVersion": live["apiVersion"],
         "kind": "Pod",
-        "metadata": {key: metadata[key] for key in ("name", "namespace", "uid", "labels", "deletionTimestamp") if key in metadata},
+        "metadata": {
+            **{key: metadata[key] for key in ("name", "namespace", "uid", "labels", "deletionTimestamp") if key in metadata},
+            **({"annotations": marks} if marks else {}),
+        },
         "spec": {"nodeName": live.get("spec", {}).get("nodeName", "")},
         "status": {key: status[key] for key in kept if key in status},
     }

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal, Self
 
 import aiohttp
@@ -166,6 +166,23 @@ class Cluster:
             body={"metadata": {"uid": metadata["uid"]}, "spec": {"resources": {"requests": {"storage": size}}}},
             content_type="application/merge-patch+json",
         )
+
+    async def annotate(self, live: Object, annotations: Mapping[str, str | None]) -> Object | None:
+        """Set annotations of exactly this object; None removes one. Returns the object as it is then, or None when it is gone."""
+        kind, metadata = live["kind"], live["metadata"]
+        try:
+            return await self._write(
+                "patch",
+                f"annotate {kind} {metadata['name']}",
+                kind,
+                self._resource(kind).path(metadata["name"], metadata["namespace"]),
+                body={"metadata": {"uid": metadata["uid"], "annotations": dict(annotations)}},
+                content_type="application/merge-patch+json",
+            )
+        except ApiError as error:
+            if error.status in (404, 409):
+                return None
+            raise
 
     async def delete(self, live: Object, *, propagation: Literal["Background", "Orphan"] = "Background") -> None:
         """Delete exactly this object: one of the same name with another uid stays. `Orphan` leaves what it owns."""

@@ -100,24 +100,3 @@ def ingress_address(live: Object | None) -> str:
     """The first address that the controller reported; empty when there is none."""
     entries = ((live or {}).get("status", {}).get("loadBalancer", {}) or {}).get("ingress") or []
     return next((entry.get("hostname") or entry.get("ip") or "" for entry in entries), "")
-
-
-def autoscaling(live: Object | None) -> Verdict:
-    """Whether the HorizontalPodAutoscaler works."""
-    if live is None:
-        return Verdict(False, "Progressing", "The HorizontalPodAutoscaler does not exist yet.")
-    conditions = {condition["type"]: condition for condition in live.get("status", {}).get("conditions", [])}
-    for kind in ("AbleToScale", "ScalingActive"):
-        condition = conditions.get(kind)
-        if condition is None:
-            return Verdict(False, "Progressing", "The HorizontalPodAutoscaler has not looked at the workers yet.")
-        if condition["status"] != "True":
-            return Verdict(False, condition.get("reason", "ScalingInactive"), f"{condition.get('message', '')}. Is metrics-server running?")
-    return Verdict(True, "ScalingActive", _autoscaling_sentence(live))
-
-
-def _autoscaling_sentence(live: Object) -> str:
-    # No measured CPU in it: a figure that moves every 15 seconds would be a write every 15 seconds.
-    spec, desired = live["spec"], live.get("status", {}).get("desiredReplicas", 0)
-    target = spec["metrics"][0]["resource"]["target"]["averageUtilization"]
-    return f"{desired} of {spec['minReplicas']}-{spec['maxReplicas']} workers, for a CPU use of {target} %."

@@ -14,9 +14,11 @@ from . import metrics, names
 from .children import Children, PipelineKey
 from .cluster import Cluster
 from .errors import ApiError
+from .loadpoll import URL, LoadPolls, News
 from .queue import WorkQueue
 from .reconcile import Reconciler
 from .resources import Release
+from .scaling import TELL_SECONDS
 from .watches import Watches
 
 CONCURRENT_PASSES = 8
@@ -34,8 +36,15 @@ class Operator:
         self.cluster = cluster
         self.queue = queue
         self.watches = Watches(cluster, children, queue.add)
-        self.reconciler = Reconciler(cluster, children, _release(), self.watches.trouble)
+        self.loads = LoadPolls(self._heard, os.environ.get("FIBPIPELINE_LOAD_URL") or URL)
+        self.reconciler = Reconciler(cluster, children, _release(), self.watches.trouble, self.loads)
         self.tasks = [asyncio.create_task(self.watches.run()), asyncio.create_task(self._work())]
+
+    def _heard(self, key: PipelineKey, news: News) -> None:
+        if news is News.DEEDS:
+            self.queue.add(key)
+        elif news is News.WORDS:
+            self.queue.add_after(key, TELL_SECONDS)
 
     async def _work(self) -> None:
         await self.watches.tried()  # before that every child would look missing
@@ -58,6 +67,7 @@ class Operator:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.loads.close()
         await self.cluster.close()
 
 

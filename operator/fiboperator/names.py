@@ -13,6 +13,8 @@ MANAGER: Final = "fibpipeline-operator"
 PART_OF: Final = "fibpipeline"
 APPLIED: Final = f"{GROUP}/applied"
 CONFIG: Final = f"{GROUP}/config"
+# Read by the ReplicaSet controller: among ready pods the one with the lowest cost leaves first, and none counts as 0.
+DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 
 NAME_LABEL: Final = "app.kubernetes.io/name"
 INSTANCE_LABEL: Final = "app.kubernetes.io/instance"

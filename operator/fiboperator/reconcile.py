@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from . import evidence, health, names, status, volumes
 from .applied import is_applied, stamped
+from .autoscale import Reading
 from .children import Children, PipelineKey, of_component
 from .cluster import APPLIED_KINDS, Cluster
 from .errors import ApiError, Taken
 from .guards import Blocked, Live, conflict, key_of, owner, refusal, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
 from .names import Component
 from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys
+from .scaling import Loads, Scaling
 from .spec import InvalidSpec, Pipeline, parse
 from .status import Problem
 
@@ -22,11 +24,14 @@ SLOW_RETRY_SECONDS = 60.0
 class Reconciler:
     """Brings pipelines to what their specs say. One pass at a time for each; it keeps no memory of its own between passes."""
 
-    def __init__(self, cluster: Cluster, children: Children, release: Release, trouble: Callable[[], ApiError | None]) -> None:
+    def __init__(
+        self, cluster: Cluster, children: Children, release: Release, trouble: Callable[[], ApiError | None], loads: Loads
+    ) -> None:
         self._cluster = cluster
         self._children = children
         self._release = release
         self._trouble = trouble
+        self._scaling = Scaling(cluster, children, loads)
         self.pipelines: dict[PipelineKey, Object] = {}
 
     def observe(self, body: Object) -> PipelineKey | None:
@@ -44,6 +49,7 @@ class Reconciler:
         """Drop a FibPipeline that is gone; a successor under the same name stays."""
         if key in self.pipelines and self.pipelines[key]["metadata"]["uid"] == uid:
             del self.pipelines[key]
+            self._scaling.forget(key)
 
     async def __call__(self, key: PipelineKey) -> float | None:
         """One pass. Returns the delay until the next in seconds, or None: when something changes."""
@@ -56,24 +62,26 @@ class Reconciler:
             problem = Problem("InvalidSpec", str(error))
             await self._report(body, status.of_unreadable(body["metadata"]["generation"], problem, _status(body), _now()))
             return None
-        hindrance, failure, retry = await self._converge(pipeline, body)
+        reading = self._scaling.reading(pipeline)
+        hindrance, failure, retry = await self._converge(pipeline, body, reading)
         if key not in self.pipelines:
             return None
-        children = self._children.of(key)
+        children, previous, now = self._children.of(key), _status(body), _now()
         found = await evidence.gather(self._cluster, pipeline, children)
-        current = status.of_pipeline(pipeline, children, found, hindrance, _status(body), _now(), self._release.version)
+        workers, later = self._scaling.tell(pipeline, reading, children, found.told, status.verdict(previous, "AutoscalingActive"), now)
+        current = status.of_pipeline(pipeline, children, found, hindrance, workers, previous, now, self._release.version)
         await self._report(body, current)
         if failure:
             raise failure
-        return min((delay for delay in (retry, found.retry) if delay is not None), default=None)
+        return min((delay for delay in (retry, found.retry, later) if delay is not None), default=None)
 
-    async def _converge(self, pipeline: Pipeline, body: Object) -> tuple[Problem | None, ApiError | None, float | None]:
+    async def _converge(self, pipeline: Pipeline, body: Object, reading: Reading) -> tuple[Problem | None, ApiError | None, float | None]:
         """Bring the children to the spec. Returns what stands in the way, a failure to back off from, and the delay of a slow retry."""
         try:
             if error := self._trouble():
                 raise error
             if not pipeline.spec.paused:
-                await self._write_children(pipeline, body)
+                await self._write_children(pipeline, body, reading)
         except Blocked as blocked:
             return blocked.problem, None, SLOW_RETRY_SECONDS
         except ApiError as error:
@@ -82,22 +90,24 @@ class Reconciler:
             return Problem("ReconcileError", str(error)), error, None
         return None, None, None
 
-    async def _write_children(self, pipeline: Pipeline, body: Object) -> None:
+    async def _write_children(self, pipeline: Pipeline, body: Object, reading: Reading) -> None:
         live = self._children.of((pipeline.namespace, pipeline.name))
         credentials = await self._credentials(pipeline, live)
-        wanted = desired(Context(pipeline, credentials, self._release))
+        floor = self._scaling.floor(pipeline, reading, live)
+        wanted = desired(Context(pipeline, credentials, self._release, floor))
         if _status(body):  # not its first pass: what is missing was there before, or a watch is behind
             await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], live)
         refuse_foreign(pipeline, wanted, live)
         wanted, refused = await self._grow_volumes(wanted, live)
         wanted = [stamped(child) for child in wanted]
         changed = [child for child in wanted if volumes.can_be_applied(child, live) and not is_applied(child, live.get(key_of(child)))]
+        await self._scaling.keep_busy(pipeline, reading, live, floor)
         # Secrets first: no pod ever starts, and no volume is ever initialised, with a password that was not kept.
         await self._apply([child for child in changed if child["kind"] == "Secret"], live)
         await self._apply([child for child in changed if child["kind"] != "Secret"], live)
         await self._prune(pipeline, wanted, live)
         await self._replace_stuck_pods(live)
-        await self._scale_workers(pipeline)
+        await self._scaling.raise_workers(pipeline, floor)
         if refused:
             raise Blocked(refused)
 
@@ -173,16 +183,6 @@ class Reconciler:
             for pod in health.stuck_pods(stateful_set, of_component(live, "Pod", component))
         ]
         await asyncio.gather(*(self._cluster.delete(pod) for pod in stuck))
-
-    async def _scale_workers(self, pipeline: Pipeline) -> None:
-        """Raise the workers to the floor; without autoscaling set them to exactly that number."""
-        name = names.child_name(pipeline.name, Component.WORKER)
-        deployment = self._children.of((pipeline.namespace, pipeline.name)).get(("Deployment", name))
-        if deployment is None:
-            return
-        floor, present = pipeline.spec.worker.floor, deployment["spec"].get("replicas", 1)
-        if present < floor or (present != floor and not pipeline.spec.worker.autoscaling.enabled):
-            self._children.put(await self._cluster.scale(deployment, floor))
 
     async def _report(self, body: Object, current: Object) -> None:
         """Write the status if it differs from the one that is there, and tell of what flipped."""

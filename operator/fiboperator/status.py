@@ -35,25 +35,35 @@ class Problem:
 
 
 def of_pipeline(
-    pipeline: Pipeline, children: Children, evidence: Evidence, problem: Problem | None, previous: Object, now: str, version: str
+    pipeline: Pipeline,
+    children: Children,
+    evidence: Evidence,
+    problem: Problem | None,
+    workers: Verdict,
+    previous: Object,
+    now: str,
+    version: str,
 ) -> Object:
-    """The whole status to write. `now` is an RFC 3339 time, used for conditions that flip; `version` is the operator's."""
+    """The whole status to write. `workers` tells why there are so many of them.
+
+    `now` is an RFC 3339 time, used for conditions that flip; `version` is the operator's.
+    """
     verdicts = {component: _component(pipeline, component, children, evidence) for component in _WORKLOADS}
     wanted = {component: verdict for component, verdict in verdicts.items() if verdict is not None}
     conditions = {_WORKLOADS[component][1]: verdict for component, verdict in wanted.items()}
     spec = pipeline.spec
     if spec.ingress.enabled:
         conditions["Exposed"] = _exposed(pipeline, children, evidence)
-    if spec.worker.autoscaling.enabled:
-        autoscaler = children.get(("HorizontalPodAutoscaler", names.child_name(pipeline.name, Component.WORKER)))
-        conditions["AutoscalingActive"] = health.autoscaling(autoscaler)
+    conditions["AutoscalingActive"] = workers
+    numbers = {component.value: _numbers(pipeline, component, children) for component in wanted}
+    numbers[Component.WORKER.value]["reason"] = workers.message
     ready = _ready(pipeline, wanted, problem)
     url = _url(pipeline, children)
     return {
         "observedGeneration": pipeline.generation,
         "version": version,
         **({"url": f"{url}/api", **({"flowerURL": f"{url}/flower"} if spec.flower.enabled else {})} if url else {}),
-        **{component.value: _numbers(pipeline, component, children) for component in wanted},
+        **numbers,
         "conditions": _conditions({"Ready": ready, **conditions, **_progress(ready)}, pipeline.generation, previous, now),
     }
 
@@ -76,6 +86,12 @@ def transitions(previous: Object, current: Object) -> list[tuple[str, str, str]]
         return []
     calm = after["status"] == "True" or after["reason"] in ("Progressing", *_WAITING.values())
     return [("Normal" if calm else "Warning", after["reason"], after["message"])]
+
+
+def verdict(status: Object, kind: str) -> Verdict | None:
+    """What a status says of one subject; None when it says nothing."""
+    condition = _condition(status, kind)
+    return Verdict(condition["status"] == "True", condition["reason"], condition["message"]) if condition else None
 
 
 def _condition(status: Object, kind: str) -> Any:

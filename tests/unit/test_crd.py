@@ -10,6 +10,7 @@ import pytest
 from fiboperator import spec as operator_spec
 from fiboperator import status
 from fiboperator.evidence import Evidence
+from fiboperator.health import Verdict
 from fiboperator.resources import Context, Release, desired, generate, generated_components
 from fiboperator.resources.worker import SHUTDOWN_MARGIN_SECONDS
 from tests.openapi import Schema, is_leaf, strict, walk
@@ -200,7 +201,8 @@ def test_the_longest_job_ends_before_the_broker_takes_it_back() -> None:
 def test_the_schema_knows_every_field_of_the_status(pipeline_spec: dict[str, Any]) -> None:
     """Server-side apply of a field that the schema does not declare is refused as a whole."""
     pipeline = operator_spec.parse(fibpipeline(pipeline_spec))
-    written = status.of_pipeline(pipeline, {}, Evidence(), None, {}, "2026-01-01T00:00:00Z", "0.1.0")
+    workers = Verdict(True, "ScalingActive", "3 of 3-10 workers.")
+    written = status.of_pipeline(pipeline, {}, Evidence(), None, workers, {}, "2026-01-01T00:00:00Z", "0.1.0")
     jsonschema.validate(written, strict(STATUS))
 
 
@@ -211,4 +213,4 @@ def test_client_side_apply_can_keep_it_in_an_annotation() -> None:
 def _context(body: dict[str, Any]) -> Context:
     pipeline = operator_spec.parse(body)
     credentials = {component: generate(component) for component in generated_components(pipeline)}
-    return Context(pipeline, credentials, Release("0.1.0", "fibpipeline/app:0.1.0"))
+    return Context(pipeline, credentials, Release("0.1.0", "fibpipeline/app:0.1.0"), pipeline.spec.worker.floor)

@@ -40,9 +40,9 @@ def test_every_kind_of_child_may_be_watched_and_written() -> None:
         assert rights[_resource(kind)] == WATCH | (OWN - {"delete"} if kind == "Secret" else OWN), kind
 
 
-def test_of_what_others_make_only_stuck_pods_may_be_deleted() -> None:
+def test_of_what_others_make_only_stuck_pods_may_be_deleted_and_busy_ones_marked() -> None:
     rights = _rights(ROLE)
-    assert rights[_resource("Pod")] == WATCH | {"delete"}
+    assert rights[_resource("Pod")] == WATCH | {"patch", "delete"}
     assert rights[_resource("PersistentVolumeClaim")] == WATCH | {"patch"}
 
 

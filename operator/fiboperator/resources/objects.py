@@ -20,7 +20,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Context:
-    """Everything that decides the children: the pipeline, its credentials by component, and the release.
+    """Everything that decides the children: the pipeline, its credentials by component, the release, and the workers it needs now.
 
     `credentials` maps a component to the decoded data of its Secret; components with an external service have none.
     """
@@ -28,6 +28,7 @@ class Context:
     pipeline: Pipeline
     credentials: dict[Component, dict[str, str]]
     release: Release
+    floor: int
 
     @property
     def app_image(self) -> str:

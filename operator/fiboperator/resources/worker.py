@@ -79,7 +79,7 @@ def _autoscaler(context: Context) -> Object:
         COMPONENT,
         spec={
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": context.name(COMPONENT)},
-            "minReplicas": autoscaling.min_replicas,
+            "minReplicas": context.floor,
             "maxReplicas": autoscaling.max_replicas,
             "metrics": [
                 {

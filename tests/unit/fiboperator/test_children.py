@@ -3,6 +3,7 @@
 from typing import Any
 
 from fiboperator.children import Children, compact
+from fiboperator.names import DELETION_COST
 
 
 def child(name: str = "demo-api", version: int = 1, uid: str = "u1", kind: str = "Service", **body: Any) -> dict[str, Any]:
@@ -51,6 +52,9 @@ def test_of_pods_only_what_tells_their_health_is_kept() -> None:
     assert kept["spec"] == {"nodeName": "node-1"}
     assert kept["status"] == {"phase": "Running"}
     assert "managedFields" not in kept["metadata"]
+    assert "annotations" not in kept["metadata"]
+    pod["metadata"]["annotations"] = {DELETION_COST: "102", "other": "x" * 1000}
+    assert compact(pod)["metadata"]["annotations"] == {DELETION_COST: "102"}
 
 
 def test_objects_of_nobody_are_not_kept() -> None:

@@ -18,7 +18,7 @@ def children(spec: dict[str, Any] | None = None) -> dict[tuple[str, str], dict[s
     credentials = {
         component: {key: f"SECRET-{component}-{key}" for key in generate(component)} for component in generated_components(pipeline)
     }
-    found = desired(Context(pipeline, credentials, RELEASE))
+    found = desired(Context(pipeline, credentials, RELEASE, pipeline.spec.worker.floor))
     by_key = {(child["kind"], child["metadata"]["name"]): child for child in found}
     assert len(by_key) == len(found), "no two children share a name"
     return by_key

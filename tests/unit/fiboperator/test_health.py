@@ -96,23 +96,3 @@ def test_an_ingress_without_address_gives_the_line_that_helps() -> None:
     assert health.exposure(live, "kubectl port-forward ...").message.endswith("Until then: kubectl port-forward ...")
     live["status"] = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
     assert health.exposure(live, "").ready
-
-
-def test_an_autoscaler_without_metrics_says_so() -> None:
-    live: dict[str, Any] = {
-        "spec": {
-            "minReplicas": 3,
-            "maxReplicas": 10,
-            "metrics": [{"type": "Resource", "resource": {"target": {"averageUtilization": 70}}}],
-        },
-        "status": {
-            "desiredReplicas": 3,
-            "conditions": [
-                {"type": "AbleToScale", "status": "True"},
-                {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"},
-            ],
-        },
-    }
-    assert health.autoscaling(live) == Verdict(False, "FailedGetResourceMetric", "no metrics. Is metrics-server running?")
-    live["status"]["conditions"][1] = {"type": "ScalingActive", "status": "True"}
-    assert health.autoscaling(live).message == "3 of 3-10 workers, for a CPU use of 70 %."

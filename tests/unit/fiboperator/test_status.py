@@ -4,10 +4,12 @@ from typing import Any
 
 from fiboperator import status
 from fiboperator.evidence import Evidence
+from fiboperator.health import Verdict
 from fiboperator.spec import parse
 from fiboperator.status import Problem
 from tests.pipelines import fibpipeline
 
+WORKERS = Verdict(False, "FailedGetResourceMetric", "3 of 3-10 workers: nothing is queued; no metrics.")
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
 
 
@@ -43,7 +45,7 @@ def of(
     now: str = NOW,
     evidence: Evidence | None = None,
 ) -> dict[str, Any]:
-    return status.of_pipeline(parse(fibpipeline(spec)), children, evidence or Evidence(), problem, previous or {}, now, "0.1.0")
+    return status.of_pipeline(parse(fibpipeline(spec)), children, evidence or Evidence(), problem, WORKERS, previous or {}, now, "0.1.0")
 
 
 def condition(found: dict[str, Any], kind: str) -> dict[str, Any] | None:
@@ -61,6 +63,9 @@ def test_everything_ready() -> None:
     assert found["flowerURL"] == "http://fib.local/flower"
     assert found["worker"]["ready"] == "3/3"
     assert "app.kubernetes.io/component=worker" in found["worker"]["selector"]
+    autoscaling = condition(found, "AutoscalingActive")
+    assert autoscaling is not None
+    assert found["worker"]["reason"] == autoscaling["message"] == WORKERS.message
 
 
 def test_the_first_component_that_is_not_ready_names_itself() -> None:

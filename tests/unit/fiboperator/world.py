@@ -4,8 +4,10 @@ import copy
 import itertools
 from typing import Any
 
-from fiboperator.children import Children
+from fiboperator.autoscale import Reading
+from fiboperator.children import Children, PipelineKey
 from fiboperator.errors import ApiError, Taken
+from fiboperator.loadpoll import Settled
 from fiboperator.reconcile import Reconciler
 from fiboperator.resources import Release
 from tests.pipelines import fibpipeline
@@ -89,8 +91,36 @@ class MemoryCluster:
         self.objects["FibPipeline", "demo"] = body
         return copy.deepcopy(body)
 
+    async def annotate(self, live: Object, annotations: dict[str, str | None]) -> Object:
+        self._note(f"annotate {live['metadata']['name']} {next(iter(annotations.values()))}")
+        body = self.objects[live["kind"], live["metadata"]["name"]]
+        merged = {**body["metadata"].get("annotations", {}), **annotations}
+        body["metadata"]["annotations"] = {key: value for key, value in merged.items() if value is not None}
+        body["metadata"]["resourceVersion"] = str(next(self.versions))
+        return copy.deepcopy(body)
+
     async def post_event(self, pipeline: Object, kind: str, reason: str, message: str) -> None:
         self.events.append(reason)
+
+
+class MemoryLoads:
+    """What the API would report; keeps what it would be told."""
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self.followed: set[PipelineKey] = set()
+        self.settled: Settled | None = None
+        self.decision: Object = {}
+
+    def follow(self, key: PipelineKey) -> Reading:
+        self.followed.add(key)
+        return self.reading
+
+    def forget(self, key: PipelineKey) -> None:
+        self.followed.discard(key)
+
+    def settle(self, key: PipelineKey, settled: Settled, decision: Object) -> None:
+        self.settled, self.decision = settled, decision
 
 
 class World:
@@ -104,8 +134,9 @@ class World:
 
     def restart(self) -> None:
         """A new operator process: it knows only what the cluster shows."""
-        self.children = Children()
-        self.reconciler = Reconciler(self.cluster, self.children, Release("0.1.0", "fibpipeline/app:0.1.0"), lambda: self.trouble)  # type: ignore[arg-type]
+        self.children, self.loads = Children(), MemoryLoads()
+        release = Release("0.1.0", "fibpipeline/app:0.1.0")
+        self.reconciler = Reconciler(self.cluster, self.children, release, lambda: self.trouble, self.loads)  # type: ignore[arg-type]
         self.watch()
         if pipeline := self.cluster.objects.get(("FibPipeline", "demo")):
             self.reconciler.observe(pipeline)

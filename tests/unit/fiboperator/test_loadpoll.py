@@ -1,0 +1,93 @@
+"""When the load of a pipeline calls for a pass. No sockets here: tests/cluster has them."""
+
+from typing import Any
+
+from fiboperator import autoscale
+from fiboperator.autoscale import Load, Reading
+from fiboperator.loadpoll import AWAY_SECONDS, BACKOFF_CAP_SECONDS, Followed, News, Settled
+from fiboperator.spec import parse
+from tests.pipelines import fibpipeline
+
+WORKER = parse(fibpipeline()).spec.worker
+
+
+def load(queued: int = 0, seconds: float = 0, **busy: float) -> Load:
+    pods: dict[str, Any] = {pod: {"jobs": 1, "remaining_seconds": left} for pod, left in busy.items()}
+    running_seconds = sum(busy.values())
+    return Load(
+        version=f"{queued}:{seconds}", queued=queued, running=len(busy), seconds=seconds, running_seconds=running_seconds, busy=pods
+    )
+
+
+def settle(followed: Followed, marks: dict[str, str | None] | None = None) -> None:
+    """A pass did what the reading asks for."""
+    present = followed.settled.floor if followed.settled else 3
+    floor = autoscale.floor(followed.reading, WORKER, present)
+    followed.settled = Settled(followed.reading, WORKER, floor, marks or {})
+
+
+def test_only_what_changes_the_decision_calls_for_a_pass() -> None:
+    followed = Followed()
+    assert followed.heard(load()) is News.DEEDS, "no pass has seen any load yet"
+    settle(followed)
+    assert followed.heard(load()) is News.NONE
+    assert followed.heard(load(300, 300)) is News.DEEDS
+    settle(followed)
+    assert followed.heard(load(299, 299)) is News.NONE
+    assert followed.heard(load(200, 200)) is News.WORDS
+    settle(followed)
+    assert followed.heard(load()) is News.DEEDS
+    settle(followed)
+    assert followed.heard(load()) is News.NONE
+
+
+def test_who_is_busy_matters_only_while_pods_may_have_to_leave() -> None:
+    followed = Followed()
+    followed.heard(load(a=100))
+    settle(followed)
+    assert followed.heard(load(b=100)) is News.NONE
+    settle(followed, marks={"a": None, "b": "103"})
+    assert followed.heard(load(a=100)) is News.DEEDS
+
+
+def test_what_a_pass_could_not_do_is_not_asked_of_it_at_every_poll() -> None:
+    followed = Followed()
+    followed.heard(load(300, 300))
+    followed.settled = Settled(followed.reading, WORKER, 3, {})
+    assert followed.heard(load(300, 300)) is News.NONE, "the queue tries again by itself"
+
+
+def test_an_api_that_is_away_for_a_moment_is_no_news_and_then_it_is_once() -> None:
+    followed = Followed()
+    followed.heard(load(300, 300))
+    settle(followed)
+    assert followed.failed("no API pod answers", now=100) is News.NONE
+    assert followed.failed("no API pod answers", now=100 + AWAY_SECONDS - 1) is News.NONE
+    assert followed.reading.load is not None
+    assert followed.failed("no API pod answers", now=100 + AWAY_SECONDS) is News.DEEDS
+    assert followed.reading == Reading(away="no API pod answers")
+    settle(followed)
+    assert followed.failed("no API pod answers", now=500) is News.NONE
+    assert followed.heard(load(300, 300)) is News.DEEDS
+    assert followed.failed("no API pod answers", now=501) is News.NONE, "the patience begins anew"
+
+
+def test_failures_are_repeated_less_and_less() -> None:
+    followed = Followed()
+    delays = []
+    for now in range(10):
+        followed.failed("no API pod answers", now)
+        delays.append(followed.backoff())
+    assert delays[:4] == [0.5, 1, 2, 4]
+    assert delays[-1] == BACKOFF_CAP_SECONDS
+    followed.heard(load())
+    followed.failed("no API pod answers", 100)
+    assert followed.backoff() == delays[0]
+
+
+def test_the_question_carries_what_is_known_and_what_was_decided() -> None:
+    followed = Followed()
+    assert followed.question(0) == {"seen": None, "wait": 0, "decision": None}
+    followed.heard(load(3, 3))
+    followed.decision = {"floor": 3}
+    assert followed.question(55) == {"seen": "3:3", "wait": 55, "decision": {"floor": 3}}
