@@ -6,6 +6,7 @@ and conversion of long numbers), so a single number is left to learn: how fast t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from statistics import median
 
 from fibapp.jobs import Algorithm
@@ -50,6 +51,14 @@ class Costs:
         """How long one worker process is expected to take for F(n)."""
         coefficient = self.recursive if algorithm == "recursive" else self.fast
         return OVERHEAD_SECONDS + coefficient.value * units(algorithm, n)
+
+    def measured(self, algorithm: Algorithm) -> int:
+        """How many finished jobs the cost of `algorithm` was learned from."""
+        return (self.recursive if algorithm == "recursive" else self.fast).measured
+
+    def recursive_n(self, seconds: float, largest: int) -> int:
+        """The n up to `largest` whose recursion takes about `seconds`."""
+        return min(range(largest + 1), key=lambda n: abs(log(self.seconds("recursive", n) / seconds)))
 
     def document(self) -> dict[str, dict[str, float | int] | float]:
         """The formulas, for a page that shows the cost of any n before it is submitted."""

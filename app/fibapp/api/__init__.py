@@ -8,10 +8,12 @@ from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fibapp import __version__
-from fibapp.api import document, health, jobs, page, problems
+from fibapp.api import compress, document, forms, health, jobs, page, problems, render
 from fibapp.api.intake import Intake
 from fibapp.api.learner import Learner
 from fibapp.api.load import LoadRoute
+from fibapp.api.overview import Overview
+from fibapp.api.shared import Shared
 from fibapp.api.stats import Stats
 from fibapp.jobs import Bounds
 from fibapp.metrics import REQUESTS, SECONDS
@@ -20,6 +22,7 @@ from fibapp.store import Database
 from fibapp.store.jobs import JobStore
 from fibapp.store.load import LoadStore
 from fibapp.store.outbox import Outbox
+from fibapp.store.view import ViewStore
 from fibapp.store.wakeup import Notifier
 
 PACKAGE = Path(__file__).parent.parent
@@ -62,12 +65,15 @@ def create_app(settings: Settings, database: Database) -> Flask:
     loads = LoadStore(database)
     learner = Learner(loads)
     app.extensions["load"] = LoadRoute(database, loads, learner)
-    app.extensions["stats"] = Stats(store, loads, learner)
+    stats, views = Stats(store, loads, learner), ViewStore(database)
+    app.extensions.update(stats=stats, learner=learner, views=views, shared=Shared(), overview=Overview(stats, loads, views, learner))
     app.extensions["intake"] = Intake(store, notifier, bounds, max_batch=settings.max_batch_jobs, max_queued=settings.max_queued_per_client)
-    for blueprint in (jobs.blueprint, page.blueprint, health.blueprint):
+    for blueprint in (jobs.blueprint, page.blueprint, forms.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     document.configure(app)
-    problems.register(app)
+    problems.register(app, render.problem_for_people)
+    render.install(app)
+    compress.configure(app)
     _observe(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

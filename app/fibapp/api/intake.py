@@ -43,7 +43,7 @@ class Intake:
         if len(wanted) > self.max_batch:
             raise invalid(f"jobs holds {len(wanted)} entries; at most {self.max_batch} are allowed.", field="jobs", maximum=self.max_batch)
         for position, job in enumerate(wanted):
-            self._check_bounds(job, f"jobs.{position}.n" if len(wanted) > 1 else "n")
+            self.check_bounds(job, f"jobs.{position}.n" if len(wanted) > 1 else "n")
         self._check_quota(client, len(wanted))
         jobs = [NewJob(uuid4(), job.n, job.algorithm) for job in wanted]
         announced = False
@@ -58,7 +58,8 @@ class Intake:
                 ACCEPTED.labels(accepted.algorithm).inc()
         return stored, new
 
-    def _check_bounds(self, job: JobIn, field: str) -> None:
+    def check_bounds(self, job: JobIn, field: str = "n") -> None:
+        """Is n within the bounds of its algorithm? Raises Problem, which names `field`."""
         largest = self.bounds.largest(job.algorithm)
         if not 0 <= job.n <= largest:
             raise invalid(

@@ -8,8 +8,10 @@ from flask import Response, current_app, request, url_for
 
 from fibapp.api.document import returns, takes
 from fibapp.api.intake import Intake
+from fibapp.api.jobpage import job_page
 from fibapp.api.models import DEFAULT_PAGE, MAX_PAGE, BatchIn, BatchOut, JobIn, JobOut, ListQuery, PageOut, StatsOut
 from fibapp.api.problems import conflict, invalid, malformed, not_found
+from fibapp.api.render import wants_page
 from fibapp.api.stats import Stats
 from fibapp.api.strict import reads
 from fibapp.jobs import CANCELLABLE, RETRYABLE, STATES, Job, State
@@ -118,8 +120,10 @@ def parse_number(name: str, smallest: int, largest: int) -> int | None:
 @returns(blueprint, JobOut)
 @blueprint.doc(summary="Show a job", responses=[400, 404, 503])
 def show(job_id: str) -> Any:
-    """The job document."""
-    return document(_found(job_id))
+    """The job document; a browser gets a page at the same address."""
+    if wants_page():
+        return job_page(parse_id(job_id))
+    return document(_found(job_id)), 200, {"Vary": "Accept"}
 
 
 @blueprint.delete("/jobs/<job_id>")

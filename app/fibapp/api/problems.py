@@ -1,6 +1,7 @@
 """Errors as problem documents (RFC 9457): what is wrong, where, which bound, which value; never a traceback or an address."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, json, request
@@ -67,17 +68,20 @@ def store_away() -> Problem:
     )
 
 
-def register(app: Flask) -> None:
-    """Let every error of `app` become a problem document."""
+def register(app: Flask, show: Callable[[Problem], Response | None]) -> None:
+    """Let every error of `app` become a problem document, or what `show` makes of it."""
+
+    def answer(problem: Problem) -> Response:
+        return show(problem) or problem.response()
 
     @app.errorhandler(Problem)
     def on_problem(problem: Problem) -> Response:
-        return problem.response()
+        return answer(problem)
 
     @app.errorhandler(StoreAway)
     def on_store_away(error: StoreAway) -> Response:
         logger.warning("answering 503: %s", error)
-        return store_away().response()
+        return answer(store_away())
 
     @app.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> Response:
@@ -87,12 +91,12 @@ def register(app: Flask) -> None:
         if status == 413:
             _discard_body()
             headers["Connection"] = "close"
-        return Problem(status, error.name, detail, headers=headers).response()
+        return answer(Problem(status, error.name, detail, headers=headers))
 
     @app.errorhandler(Exception)
     def on_bug(error: Exception) -> Response:
         logger.error("unexpected error in %s %s", request.method, request.path, exc_info=error)
-        return Problem(500, "Internal error", "An unexpected error; the log of the API has the details.").response()
+        return answer(Problem(500, "Internal error", "An unexpected error; the log of the API has the details."))
 
 
 def _discard_body() -> None:

@@ -28,7 +28,7 @@ class Stats:
 
     def document(self) -> dict[str, Any]:
         """Everything. Raises StoreAway."""
-        counts, decision = self.counts(), self._decision
+        counts, decision = self.counts(), self.decision()
         scaling = None
         if decision is not None:
             names = ("workers", "floor", "min", "max", "sentence")
@@ -38,11 +38,20 @@ class Stats:
     def counts(self) -> dict[str, int]:
         """Jobs by state, and in total. Raises StoreAway."""
         with self._lock:
-            begun = time.monotonic()
-            if begun >= self._fresh_until:
-                found = self._store.count_states()
-                self._decision = self._loads.decision()
-                self._counts = {state: found.get(state, 0) for state in STATES}
-                ended = time.monotonic()
-                self._fresh_until = ended + max(FRESH_SECONDS, COST_FACTOR * (ended - begun))
+            self._refresh()
             return {**self._counts, "total": sum(self._counts.values())}
+
+    def decision(self) -> Decision | None:
+        """What the operator decided last, None while it does not say. Raises StoreAway."""
+        with self._lock:
+            self._refresh()
+            return self._decision
+
+    def _refresh(self) -> None:
+        begun = time.monotonic()
+        if begun >= self._fresh_until:
+            found = self._store.count_states()
+            self._decision = self._loads.decision()
+            self._counts = {state: found.get(state, 0) for state in STATES}
+            ended = time.monotonic()
+            self._fresh_until = ended + max(FRESH_SECONDS, COST_FACTOR * (ended - begun))

@@ -60,3 +60,11 @@ def test_the_document_is_enough_to_know_any_cost() -> None:
     assert said["overhead_seconds"] + recursive["coefficient"] * recursive["base"] ** 33 == pytest.approx(costs.seconds("recursive", 33))
     assert said["overhead_seconds"] + fast["coefficient"] * 777_777 ** fast["exponent"] == pytest.approx(costs.seconds("fast", 777_777))
     assert (recursive["measured"], fast["measured"]) == (11, 0)
+
+
+def test_the_n_of_about_a_second() -> None:
+    costs = Costs()
+    n = costs.recursive_n(1.0, 40)
+    assert 0.75 < costs.seconds("recursive", n) < 1.35
+    assert costs.recursive_n(1.0, 10) == 10, "never beyond the bound"
+    assert costs.recursive_n(1.0, 0) == 0
