@@ -36,6 +36,8 @@ APPLIED_KINDS: Final[dict[str, tuple[str, str]]] = {
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
 }
+# Of these nothing but the name tells a foreign one from ours, or an overwritten one could not be made again.
+POSTED_KINDS: Final = ("Secret", "ConfigMap", "ServiceAccount")
 # Kinds that it only looks at.
 OBSERVED_KINDS: Final[dict[str, tuple[str, str]]] = {
     "Pod": ("v1", "pods"),
@@ -72,16 +74,6 @@ class Cluster:
     async def close(self) -> None:
         await self._api.close()
 
-    async def list_secrets(self, namespace: str, pipeline: str) -> list[Object]:
-        """The Secrets of a pipeline as they are now, not as a watch showed them."""
-        page = await self._request(
-            "get",
-            f"list the Secrets of {pipeline}",
-            self._resource("Secret").path(namespace=namespace),
-            label_selector=f"{names.CHILD_SELECTOR},{names.INSTANCE_LABEL}={pipeline}",
-        )
-        return [{"apiVersion": "v1", "kind": "Secret", **item} for item in page.get("items") or []]
-
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
         """An object as it is now; None when it does not exist."""
         try:
@@ -92,11 +84,14 @@ class Cluster:
             raise
 
     async def create(self, body: Object) -> Object:
-        """Apply an object that should not exist yet. Returns it as it is then; raises Taken when a foreign one has the name.
+        """Make an object that should not exist yet. Returns it as it is then; raises Taken when a foreign one has the name.
 
         Server-side apply has no create-only form. But without force it overwrites nothing, an object made by it has one field
-        manager only, and applying nothing takes back whatever was added to a foreign one.
+        manager only, and applying nothing takes back whatever was added to a foreign one. That does not protect what may be empty,
+        such as a ServiceAccount, nor a Secret that we made ourselves and do not see yet: these are posted.
         """
+        if body["kind"] in POSTED_KINDS:
+            return await self._post(body)
         try:
             made = await self.apply(body, force=False)
         except ApiError as error:
@@ -109,6 +104,24 @@ class Cluster:
             await self.apply({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": identity})
             raise Taken(f"it is managed by {', '.join(sorted(others))}")
         return made
+
+    async def _post(self, body: Object) -> Object:
+        kind, metadata = body["kind"], body["metadata"]
+        try:
+            return await self._write(
+                "post",
+                f"create {kind} {metadata['name']}",
+                kind,
+                self._resource(kind).path(namespace=metadata["namespace"]),
+                body=body,
+                field_manager=names.MANAGER,
+                query_params=[("fieldValidation", "Strict")],
+            )
+        except ApiError as error:
+            there = await self.read(kind, metadata["namespace"], metadata["name"]) if error.reason == "AlreadyExists" else None
+            if there is None or names.is_ours(there):
+                raise  # a watch is behind: the next pass knows of it
+            raise Taken("it was made by somebody else") from error
 
     async def apply(self, body: Object, *, force: bool = True) -> Object:
         """Server-side apply of everything that we own in an object. Returns the object as it is then."""

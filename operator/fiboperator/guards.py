@@ -85,5 +85,4 @@ def conflict(child: Object, why: str) -> Problem:
 
 def _is_retained(there: Object) -> bool:
     # Credentials that an earlier pipeline of this name left behind: they have no owner and are adopted.
-    labels: dict[str, str] = there["metadata"].get("labels", {})
-    return there["kind"] == "Secret" and labels.get(names.MANAGED_BY_LABEL) == names.MANAGER
+    return there["kind"] == "Secret" and names.is_ours(there)

@@ -75,3 +75,8 @@ def pipeline_of(child: dict[str, Any]) -> str | None:
     """The name of the pipeline that an object says it belongs to; None when it does not say."""
     value = child.get("metadata", {}).get("labels", {}).get(INSTANCE_LABEL)
     return value if isinstance(value, str) else None
+
+
+def is_ours(live: dict[str, Any]) -> bool:
+    """Whether an object carries the label of what the operator made."""
+    return bool(live.get("metadata", {}).get("labels", {}).get(MANAGED_BY_LABEL) == MANAGER)

@@ -114,12 +114,16 @@ class Reconciler:
     async def _credentials(self, pipeline: Pipeline, live: Live) -> dict[Component, dict[str, str]]:
         """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out."""
         credentials = {component: stored_credentials(pipeline, component, live) for component in generated_components(pipeline)}
-        if any(missing_keys(component, data) for component, data in credentials.items()):
-            # A watch may be behind: a password is only ever made up after a look at the present.
-            for secret in await self._cluster.list_secrets(pipeline.namespace, pipeline.name):
-                self._children.put(secret)
-            live.update(self._children.of((pipeline.namespace, pipeline.name)))
-            credentials = {component: stored_credentials(pipeline, component, live) for component in credentials}
+        for component, data in credentials.items():
+            key = ("Secret", names.child_name(pipeline.name, component))
+            if key in live and missing_keys(component, data):
+                # A watch may be behind: what is damaged is only ever mended after a look at the present. What is missing is posted, which
+                # overwrites nothing.
+                if now := await self._cluster.read(key[0], pipeline.namespace, key[1]):
+                    live[key] = now
+                else:
+                    del live[key]
+                credentials[component] = stored_credentials(pipeline, component, live)
         for component, data in credentials.items():
             refuse_new_key_to_old_data(pipeline, component, data, live)
         return {component: {**generate(component), **data} for component, data in credentials.items()}

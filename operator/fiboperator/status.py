@@ -80,11 +80,14 @@ def of_unreadable(generation: int, problem: Problem, previous: Object, now: str)
 
 
 def transitions(previous: Object, current: Object) -> list[tuple[str, str, str]]:
-    """The Events that tell what changed: (Normal | Warning, reason, message), one for each flip or new reason of Ready."""
+    """The Events that tell what changed: (Normal | Warning, reason, message), one for each flip or new reason of Ready.
+
+    That a new pipeline is under way is no news.
+    """
     before, after = _condition(previous, "Ready"), _condition(current, "Ready")
-    if before is not None and (before["status"], before["reason"]) == (after["status"], after["reason"]):
-        return []
     calm = after["status"] == "True" or after["reason"] in ("Progressing", *_WAITING.values())
+    if (before is None and calm) or (before is not None and (before["status"], before["reason"]) == (after["status"], after["reason"])):
+        return []
     return [("Normal" if calm else "Warning", after["reason"], after["message"])]
 
 

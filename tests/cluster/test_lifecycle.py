@@ -152,7 +152,8 @@ def test_rows_1_to_3_killed_in_the_middle_of_the_creation(stopped_operator: Oper
     end = masked(namespace.children())
     namespace.kubectl("delete", "fib", "demo")
     namespace.kubectl("delete", "secrets,pvc", "--all")
-    eventually(lambda: namespace.children() == {}, "a clean namespace")
+    # The garbage collector takes half a minute to notice a CRD that was installed after its start.
+    eventually(lambda: namespace.children() == {}, "a clean namespace", seconds=90)
     namespace.apply()
     settled(namespace)
     assert masked(namespace.children()) == end
@@ -248,3 +249,25 @@ def test_secrets_stay_secret(operator: OperatorProcess, namespace: Namespace) ->
         for key in ("password", "admin-password", "cookie-secret"):
             if key in data:
                 assert base64.b64decode(data[key]).decode() not in shown
+
+
+@pytest.mark.parametrize("kind", ["configmap", "serviceaccount"])
+def test_row_20_not_even_an_empty_foreign_object_is_taken_over(operator: OperatorProcess, namespace: Namespace, kind: str) -> None:
+    namespace.kubectl("create", kind, "demo-postgresql")
+    before = json.loads(namespace.kubectl("get", kind, "demo-postgresql", "-o", "json"))
+    namespace.apply()
+    eventually(lambda: namespace.condition().get("reason") == "Conflict", "the conflict to be told")
+    assert json.loads(namespace.kubectl("get", kind, "demo-postgresql", "-o", "json")) == before
+
+
+def test_creation_costs_one_request_a_child_and_two_more(operator: OperatorProcess, namespace: Namespace, control_plane: Any) -> None:
+    namespace.apply()
+    settled(namespace)
+    user = "system:serviceaccount:fibpipeline-system:fibpipeline-operator"
+    lines = [json.loads(line) for line in control_plane.audit_log.read_text().splitlines()]
+    mine = [line for line in lines if line["user"]["username"] == user and line.get("objectRef", {}).get("namespace") == namespace.name]
+    first = sorted({(line["verb"], line["objectRef"]["resource"], line["objectRef"].get("subresource", "")) for line in mine})
+    assert {verb for verb, _, _ in first} <= {"create", "patch"}, "nothing is read, listed or deleted"
+    others = [line for line in mine if line["objectRef"].get("subresource")]
+    assert len(mine) - len(others) == len(namespace.children())
+    assert [line["objectRef"]["subresource"] for line in others].count("scale") == 1

@@ -1,6 +1,7 @@
 """The Secrets with a pipeline's generated credentials: made once, never made again over existing data."""
 
 import base64
+import contextlib
 import secrets
 
 from ..names import Component
@@ -31,8 +32,12 @@ def generate(component: Component) -> dict[str, str]:
 
 
 def decode(secret: Object) -> dict[str, str]:
-    """The data of a Secret as text."""
-    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+    """The data of a Secret as text; what is no text is left out, since nothing that we made is like that."""
+    found = {}
+    for key, value in (secret.get("data") or {}).items():
+        with contextlib.suppress(UnicodeDecodeError):
+            found[key] = base64.b64decode(value).decode()
+    return found
 
 
 def missing_keys(component: Component, data: dict[str, str]) -> list[str]:

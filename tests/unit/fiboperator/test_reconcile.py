@@ -24,7 +24,49 @@ async def test_one_pass_makes_everything_and_the_second_writes_nothing() -> None
     world.restart()
     await world.reconcile()
     assert world.cluster.written == [], "nor does a restart"
-    assert world.cluster.events == ["WaitingForBroker"]
+    assert world.cluster.events == []
+
+
+async def test_creation_costs_one_request_a_child_and_two_more() -> None:
+    world = World()
+    await world.reconcile()
+    assert len(world.cluster.written) == len(world.cluster.objects) - 1 + len(["scale", "status"])
+    assert world.cluster.reads == []
+
+
+async def test_a_password_that_is_not_seen_yet_is_never_overwritten() -> None:
+    world = World()
+    await world.reconcile()
+    before = world.passwords()
+    world.cluster.objects = {key: body for key, body in world.cluster.objects.items() if key[0] == "Secret"}
+    world.submit(None, uid="22222222-bbbb")
+    world.children = world.reconciler._children = Children()
+    with pytest.raises(ApiError):
+        await world.reconciler(KEY)
+    assert world.passwords() == before
+    world.watch()
+    await world.reconcile()
+    assert world.passwords() == before
+    assert ("StatefulSet", "demo-postgresql") in world.cluster.objects
+
+
+@pytest.mark.parametrize("value", ["", "/w=="], ids=["emptied", "no text"])
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "mended meanwhile"])
+async def test_a_damaged_credential_is_made_up_anew_only_where_nothing_depends_on_it(value: str, seen: bool) -> None:
+    world = World()
+    await world.reconcile()
+    secret = world.cluster.objects["Secret", "demo-postgresql"]
+    good = secret["data"]["password"]
+    secret["data"]["password"] = value
+    secret["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
+    world.watch()
+    if not seen:
+        secret["data"]["password"] = good
+        world.watch()
+    await world.reconcile()
+    now = world.cluster.objects["Secret", "demo-postgresql"]["data"]["password"]
+    assert (now == good) is not seen
+    assert now not in ("", value)
 
 
 async def test_a_deleted_or_edited_child_is_repaired_by_one_write() -> None:

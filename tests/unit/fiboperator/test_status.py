@@ -142,7 +142,10 @@ def test_an_event_a_transition_and_none_between() -> None:
     children = ready_children()
     children["StatefulSet", "demo-rabbitmq"]["status"]["readyReplicas"] = 0
     waiting = of(children)
-    assert status.transitions({}, waiting) == [("Normal", "WaitingForBroker", "StatefulSet demo-rabbitmq: 0 of 1 pods are ready.")]
+    assert status.transitions({}, waiting) == [], "that a new pipeline is under way is no news"
+    told = [("Normal", "WaitingForBroker", "StatefulSet demo-rabbitmq: 0 of 1 pods are ready.")]
+    assert status.transitions(of(ready_children()), waiting) == told
+    assert status.transitions({}, of(ready_children(), problem=Problem("Conflict", "taken")))[0][1] == "Conflict"
     assert status.transitions(waiting, waiting) == []
     available = of(ready_children(), previous=waiting)
     assert status.transitions(waiting, available)[0][:2] == ("Normal", "Available")

@@ -4,8 +4,10 @@ import copy
 import itertools
 from typing import Any
 
+from fiboperator import names
 from fiboperator.autoscale import Reading
 from fiboperator.children import Children, PipelineKey
+from fiboperator.cluster import POSTED_KINDS
 from fiboperator.errors import ApiError, Taken
 from fiboperator.loadpoll import Settled
 from fiboperator.reconcile import Reconciler
@@ -50,7 +52,9 @@ class MemoryCluster:
 
     async def create(self, body: Object) -> Object:
         self._note(f"create {body['kind']} {body['metadata']['name']}")
-        if (body["kind"], body["metadata"]["name"]) in self.objects:
+        if there := self.objects.get((body["kind"], body["metadata"]["name"])):
+            if body["kind"] in POSTED_KINDS and names.is_ours(there):
+                raise ApiError("create", 409, "AlreadyExists", "it exists")
             raise Taken("it is managed by kubectl")
         return self._store(body)
 
@@ -81,9 +85,6 @@ class MemoryCluster:
 
     async def last_warning(self, live: Object) -> str:
         return self.warnings.get((live["kind"], live["metadata"]["name"]), "")
-
-    async def list_secrets(self, namespace: str, pipeline: str) -> list[Object]:
-        return [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == "Secret"]
 
     async def apply_status(self, pipeline: Object, status: Object) -> Object:
         self._note("status")
