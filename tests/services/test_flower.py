@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from lab.services import RabbitMQ
 from tests.browser import open_page
@@ -47,6 +47,14 @@ def flower(standing: Pipeline) -> Iterator[httpx.Client]:
 def figures(flower: httpx.Client) -> dict[str, Any]:
     """What Overview and Monitor show."""
     return dict(flower.get("/flower/monitor/figures").raise_for_status().json())
+
+
+@contextlib.contextmanager
+def logged_in(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page whose browser knows the login."""
+    user, password = FLOWER_LOGIN
+    with open_page(browser, http_credentials={"username": user, "password": password}, **options) as page:
+        yield page
 
 
 def until_shown(flower: httpx.Client, job: str, seconds: float = 30) -> dict[str, Any]:
@@ -165,8 +173,7 @@ def test_every_tab_in_a_browser(standing: Pipeline, flower: httpx.Client, browse
     worker = until_shown(flower, job)["worker"]
     until_full(flower, 2)
     asked: list[str] = []
-    user, password = FLOWER_LOGIN
-    with open_page(browser, http_credentials={"username": user, "password": password}) as page:
+    with logged_in(browser) as page:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{str(flower.base_url).rstrip('/')}/flower")
         expect(page).to_have_url(f"{str(flower.base_url).rstrip('/')}/flower/overview")
@@ -186,7 +193,7 @@ def test_every_tab_in_a_browser(standing: Pipeline, flower: httpx.Client, browse
             expect(row).to_contain_text(words)
         page.get_by_role("link", name="Broker", exact=True).click()
         expect(page.locator("#queue-table tbody tr", has_text="fib")).not_to_have_count(0)
-        assert password not in page.content()
+        assert FLOWER_LOGIN[1] not in page.content()
 
         page.get_by_role("link", name="Monitor", exact=True).click()
         charts = {
@@ -215,22 +222,25 @@ def test_every_tab_in_a_browser(standing: Pipeline, flower: httpx.Client, browse
 
 @pytest.mark.parametrize("name", ["overview", "monitor"])
 def test_no_page_is_wider_than_a_phone(flower: httpx.Client, browser: Browser, name: str) -> None:
-    user, password = FLOWER_LOGIN
-    size = {"width": 320, "height": 640}
-    with open_page(browser, http_credentials={"username": user, "password": password}, viewport=size) as page:
+    with logged_in(browser, viewport={"width": 320, "height": 640}) as page:
         page.goto(f"{str(flower.base_url).rstrip('/')}/flower/{name}")
         expect(page.locator("#live-text")).to_contain_text("Live")
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-def test_tasks_are_listed_again_soon_after_the_broker_was_away(pipelines: Callable[..., Pipeline], broker: RabbitMQ) -> None:
+def test_tasks_are_listed_again_soon_after_the_broker_was_away(
+    pipelines: Callable[..., Pipeline], broker: RabbitMQ, browser: Browser
+) -> None:
     pipeline = pipelines().up()
-    with flower_of(pipeline) as flower:
+    with flower_of(pipeline) as flower, logged_in(browser) as page:
+        page.goto(f"{str(flower.base_url).rstrip('/')}/flower/overview")
         first = pipeline.submit(12)
         pipeline.until(first, "done")
         until_shown(flower, first)
         broker.kill()
         eventually(lambda: figures(flower)["listening_since"] is None, "Flower to notice", 10)
+        expect(page.locator("#live-text")).to_have_text(re.compile("RabbitMQ is away"), timeout=10_000)
+        expect(page.locator('[data-card="online"]')).to_have_text("—")
         broker.start()
         # Flower's own wait would have doubled meanwhile.
         eventually(lambda: figures(flower)["listening_since"], "Flower to listen again", 5)
@@ -242,4 +252,6 @@ def test_tasks_are_listed_again_soon_after_the_broker_was_away(pipelines: Callab
 
         eventually(listed, "a task after the outage", 15)
         assert flower.get(f"/flower/api/task/info/{first}").status_code == 200, "what was known stays"
+        expect(page.locator("#live-text")).to_have_text(re.compile("Live"), timeout=10_000)
+        expect(page.locator('[data-card="online"]')).to_have_text("1", timeout=10_000)
         eventually(lambda: figures(flower)["queue"], "the queue's figures")

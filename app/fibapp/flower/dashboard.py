@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import RequestHandler, url
 
 from fibapp.flower import pages
-from fibapp.flower.history import PERIOD_SECONDS, Depth, History, Row
+from fibapp.flower.history import PERIOD_SECONDS, Depth, History, Row, silent
 from fibapp.flower.listener import Listener
 
 logger = logging.getLogger(__name__)
@@ -68,12 +68,12 @@ class Dashboard(Flower):  # type: ignore[misc]
         try:
             self._forget()
             self.depth = await self._look_at_queue()
-            self.history.sample(time.time(), self.rows(), self.depth)
+            self.history.sample(time.time(), self.rows(), self.depth, listening=self.events.since is not None)
         except Exception:
             logger.exception("no sample this time")
 
     async def _look_at_queue(self) -> Depth | None:
-        if not self.options.broker_api:
+        if not self.options.broker_api or self.events.since is None:
             return None
         broker = Broker(
             self.broker_uri_with_password,
@@ -89,15 +89,13 @@ class Dashboard(Flower):  # type: ignore[misc]
         return Depth(sum(queue["messages_ready"] for queue in known), sum(queue["messages_unacknowledged"] for queue in known))
 
     def _forget(self) -> None:
-        """Drop workers that were silent for long while we listened, wherever Flower keeps them (their metrics it would drop itself,
-        but only when somebody reads the metrics)."""
-        now, patience = time.time(), self.options.purge_offline_workers
-        if self.events.since is None or now - self.events.since < patience:
-            return
-        self.purge_offline_worker_metrics()
+        """Drop workers that are gone, wherever Flower keeps them; their metrics it would drop only when somebody reads the metrics."""
         state = self.events.state
-        for name in {*state.counter, *state.workers, *self.workers}:
-            worker = state.workers.get(name)
-            if worker is None or (not worker.alive and now - getattr(worker, "timestamp", 0) >= patience):
-                for known in (state.counter, state.workers, state.tasks_by_worker, self.workers):
-                    known.pop(name, None)
+        kept = (state.counter, state.workers, state.tasks_by_worker, self.workers)
+        names = {name for known in kept for name in known}
+        gone = silent(names, state.workers, self.events.since, self.options.purge_offline_workers, time.time())
+        if gone:
+            self.purge_offline_worker_metrics()
+        for known in kept:
+            for name in gone & known.keys():
+                del known[name]

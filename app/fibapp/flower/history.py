@@ -56,19 +56,19 @@ class Row:
 
 
 class Sample(NamedTuple):
-    """One point in time; rates are of the time since the sample before."""
+    """One point in time; rates are of the time since the sample before. None = nobody knows, for the broker was away."""
 
     time: float
     """Seconds since 1970."""
-    received: float
+    received: float | None
     """Tasks a second, as the next two."""
-    succeeded: float
-    failed: float
+    succeeded: float | None
+    failed: float | None
     p50: float | None
     """Median duration in seconds of the tasks that succeeded; None without any."""
     p95: float | None
-    online: int
-    busy: int
+    online: int | None
+    busy: int | None
     """Tasks that run, at most as many as there are processes."""
     cpu_mean: float | None
     """Percent of a core, over the workers that told it."""
@@ -77,7 +77,7 @@ class Sample(NamedTuple):
     """Bytes."""
     memory_highest: float | None
     ready: int | None
-    """Messages, as the next; None while the broker does not tell."""
+    """Messages, as the next."""
     unacked: int | None
 
 
@@ -126,8 +126,8 @@ class History:
             return row
         return Row(row.name, online, row.running, row.succeeded, row.failed, load.processes, load.started, load.cpu, load.memory)
 
-    def sample(self, now: float, rows: Sequence[Row], depth: Depth | None) -> None:
-        """Add the sample for the time since the one before."""
+    def sample(self, now: float, rows: Sequence[Row], depth: Depth | None, *, listening: bool = True) -> None:
+        """Add the sample for the time since the one before; without `listening`, what only events tell is unknown."""
         seconds = max(now - self._at, 1e-3)
         rates = {kind: (self.totals[kind] - self._before[kind]) / seconds for kind in COUNTED}
         online = [row for row in rows if row.online]
@@ -136,13 +136,13 @@ class History:
         self.samples.append(
             Sample(
                 time=now,
-                received=rates["received"],
-                succeeded=rates["succeeded"],
-                failed=rates["failed"],
+                received=rates["received"] if listening else None,
+                succeeded=rates["succeeded"] if listening else None,
+                failed=rates["failed"] if listening else None,
                 p50=percentile(self._runtimes, 0.50),
                 p95=percentile(self._runtimes, 0.95),
-                online=len(online),
-                busy=sum(min(row.running, row.processes or 1) for row in online),
+                online=len(online) if listening else None,
+                busy=sum(min(row.running, row.processes or 1) for row in online) if listening else None,
                 cpu_mean=fmean(cpu) if cpu else None,
                 cpu_highest=max(cpu, default=None),
                 memory_mean=fmean(memory) if memory else None,
@@ -159,6 +159,15 @@ class History:
         newer = [sample for sample in self.samples if sample.time > time]
         columns = {name: [_short(sample[index]) for sample in newer] for index, name in enumerate(Sample._fields)}
         return columns | {"time": [sample.time for sample in newer]}
+
+
+def silent(names: Iterable[str], workers: Mapping[str, Any], since: float | None, patience: float, now: float) -> set[str]:
+    """Those of `names` that nothing was heard of for `patience` seconds in which we listened (`since` then; None = not now)."""
+    if since is None or now - since < patience:
+        return set()
+    # A worker that took its leave has no heartbeats any more.
+    heard = {name: max(worker.heartbeats, default=getattr(worker, "timestamp", 0.0)) for name, worker in workers.items()}
+    return {name for name in names if now - heard.get(name, 0.0) >= patience}
 
 
 def percentile(counts: Mapping[float, int], share: float) -> float | None:

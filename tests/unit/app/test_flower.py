@@ -1,5 +1,6 @@
 """Flower's two more tabs: what is counted and kept, and what they need of Flower's own files."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import flower
 import pytest
 
-from fibapp.flower.history import COUNTED, FRESH_SECONDS, KEPT, PERIOD_SECONDS, Depth, History, Row, percentile
+from fibapp.flower.history import COUNTED, FRESH_SECONDS, KEPT, PERIOD_SECONDS, Depth, History, Row, percentile, silent
 from fibapp.flower.pages import HERE, UPLOT, Templates, with_tabs
 
 FLOWER = Path(flower.__file__).parent
@@ -107,6 +108,12 @@ def test_load_is_over_the_workers_that_told_theirs() -> None:
     assert (sample.memory_mean, sample.memory_highest) == (3e8, 4e8)
 
 
+def test_while_the_broker_is_away_nothing_is_claimed_to_be_zero() -> None:
+    history = History(now=0.0)
+    history.sample(5.0, [Row("worker@a", False, 0, 0, 0)], None, listening=False)
+    assert set(history.samples[0]._asdict().items()) == {("time", 5.0)} | {(name, None) for name in history.samples[0]._fields[1:]}
+
+
 @pytest.mark.parametrize(
     ("alive", "age", "shown"),
     [(True, 0.0, True), (True, FRESH_SECONDS, True), (True, FRESH_SECONDS + 1, False), (False, 0.0, False)],
@@ -127,6 +134,21 @@ def test_workers_that_are_gone_are_forgotten() -> None:
     rows = history.rows([worker("worker@b"), worker("worker@a", active=None)], {}, 100.0)
     assert [row.name for row in rows] == ["worker@a", "worker@b"]
     assert set(history.loads) == {"worker@a", "worker@b"}
+
+
+@pytest.mark.parametrize(
+    ("since", "gone"),
+    [(None, set()), (150.0, set()), (80.0, {"worker@old", "worker@left", "gen@api"})],
+    ids=["broker away", "just back", "listening for long"],
+)
+def test_silence_counts_only_while_we_listen(since: float | None, gone: set[str]) -> None:
+    workers = {
+        "worker@new": SimpleNamespace(heartbeats=[195.0, 199.0]),
+        "worker@old": SimpleNamespace(heartbeats=[70.0, 75.0]),
+        "worker@left": SimpleNamespace(heartbeats=[], timestamp=75.0),
+        "worker@leaves": SimpleNamespace(heartbeats=[], timestamp=190.0),
+    }
+    assert silent({*workers, "gen@api"}, workers, since, 120.0, 200.0) == gone
 
 
 def test_events_of_no_interest_count_nothing() -> None:
@@ -152,6 +174,11 @@ def test_another_navigation_bar_is_an_error(text: str) -> None:
 @pytest.mark.parametrize("name", ["overview.html", "monitor.html", "navbar.html", "workers.html", "tasks.html", "broker.html"])
 def test_templates_compile_ours_and_flowers(name: str) -> None:
     assert Templates(str(FLOWER / "templates")).load(name)
+
+
+@pytest.mark.parametrize("template", sorted((HERE / "templates").iterdir()), ids=lambda path: path.name)
+def test_our_templates_refer_to_no_other_origin_and_run_no_inline_code(template: Path) -> None:
+    assert not re.search(r"(?:src|href)=[\"'](?:https?:)?//|\son\w+=|<script>|style=|javascript:", template.read_text())
 
 
 def test_the_files_that_the_pages_name_are_there() -> None:

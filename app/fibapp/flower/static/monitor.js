@@ -10,13 +10,14 @@
 
   // Words and numbers.
 
-  const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+  const exact = new Intl.NumberFormat("en");
+  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   const clock = (time, seconds) =>
     new Date(time * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined });
   const day = (time) => new Date(time * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
   const missing = (show) => (value) => (value === null || value === undefined ? "—" : show(value));
   const show = {
-    count: missing((value) => number.format(value)),
+    count: missing((value) => exact.format(value)),
     rate: missing((value) => number.format(value) + "/s"),
     percent: missing((value) => number.format(value) + " %"),
     bytes: missing((value) => number.format(value / 2 ** 20) + " MiB"),
@@ -49,18 +50,19 @@
   // Overview.
 
   function showOverview(figures) {
+    const heard = figures.listening_since !== null;
     const online = figures.workers.filter((worker) => worker.online);
     const cards = {
-      online: online.length,
+      online: heard ? online.length : null,
       total: figures.totals.sent,
       pending: figures.queue && figures.queue.ready,
-      running: online.reduce((sum, worker) => sum + worker.running, 0),
+      running: heard ? online.reduce((sum, worker) => sum + worker.running, 0) : null,
       succeeded: figures.totals.succeeded,
       failed: figures.totals.failed,
     };
     for (const card of page.querySelectorAll("[data-card]")) card.textContent = show.count(cards[card.dataset.card]);
     document.getElementById("since").textContent = "Counts since Flower's start, " + day(figures.since) + ", " + clock(figures.since) + ".";
-    const rows = figures.workers.map((worker) => workerRow(worker, figures.now));
+    const rows = figures.workers.map((worker) => workerRow(worker, figures.now, heard));
     if (!rows.length) {
       const cell = element("td", "No worker has been heard yet.", "empty-table-message");
       cell.colSpan = 9;
@@ -71,19 +73,20 @@
     page.querySelector("tbody").replaceChildren(...rows);
   }
 
-  function workerRow(worker, now) {
+  function workerRow(worker, now, heard) {
     const row = document.createElement("tr");
     if (!worker.online) row.className = "worker-offline";
     const link = element("a", worker.name);
     link.href = page.dataset.worker + encodeURIComponent(worker.name);
     const name = document.createElement("td");
     name.append(link);
+    const word = worker.online ? "Online" : heard ? "Offline" : "Not heard";
     const state = document.createElement("td");
-    state.append(element("span", worker.online ? "Online" : "Offline", "figures-state " + (worker.online ? "online" : "offline")));
+    state.append(element("span", word, "figures-state " + word.toLowerCase().replace(" ", "-")));
     const figures = [
       show.percent(worker.cpu),
       show.bytes(worker.memory),
-      show.count(worker.running),
+      show.count(worker.online ? worker.running : null),
       show.count(worker.succeeded),
       show.count(worker.failed),
       show.count(worker.processes),
@@ -95,13 +98,17 @@
 
   // Monitor.
 
+  const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6];
+  const SPANS = [10, 30, 60, 120, 300, 600, 900, 1800, 3600]; // seconds
+  const MEBIBYTES = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map((size) => size * 2 ** 20);
+  // `marks`: which steps the axis may have; `least`: where its scale ends at the lowest.
   const CHARTS = {
-    rate: { show: show.rate, lines: [["received", "received", "active"], ["succeeded", "succeeded", "success"], ["failed", "failed", "danger"]] },
-    duration: { show: show.seconds, dots: true, lines: [["p50", "p50", "active"], ["p95", "p95", "warning"]] },
-    depth: { show: show.count, whole: true, lines: [["ready", "waiting", "warning"], ["unacked", "with a worker", "active"]] },
-    workers: { show: show.count, whole: true, steps: true, lines: [["online", "online", "success"], ["busy", "running", "active"]] },
-    cpu: { show: show.percent, lines: [["cpu_mean", "mean", "active"], ["cpu_highest", "highest", "warning"]] },
-    memory: { show: show.bytes, marks: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map((mebi) => mebi * 2 ** 20), lines: [["memory_mean", "mean", "active"], ["memory_highest", "highest", "warning"]] },
+    rate: { show: show.rate, least: 1, lines: [["received", "received", "active"], ["succeeded", "succeeded", "success"], ["failed", "failed", "danger"]] },
+    duration: { show: show.seconds, least: 1e-3, dots: true, lines: [["p50", "p50", "active"], ["p95", "p95", "warning"]] },
+    depth: { show: show.count, least: 4, marks: WHOLE, lines: [["ready", "waiting", "warning"], ["unacked", "with a worker", "active"]] },
+    workers: { show: show.count, least: 4, marks: WHOLE, steps: true, lines: [["online", "online", "success"], ["busy", "running", "active"]] },
+    cpu: { show: show.percent, least: 100, lines: [["cpu_mean", "mean", "active"], ["cpu_highest", "highest", "warning"]] },
+    memory: { show: show.bytes, least: 96 * 2 ** 20, marks: MEBIBYTES, lines: [["memory_mean", "mean", "active"], ["memory_highest", "highest", "warning"]] },
   };
   const plots = {};
   let minutes = 15;
@@ -118,10 +125,10 @@
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       hooks: { setCursor: [(drawn) => tell(figure, chart, drawn.cursor.idx)] },
-      scales: { x: { time: true, range: span }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+      scales: { x: { time: true, range: span }, y: { range: (_, low, high) => [0, Math.max(chart.least, high * 1.1)] } },
       axes: [
-        { ...axis, size: 28, space: 72, values: (_, splits) => splits.map((time) => clock(time, splits[1] - splits[0] < 60)) },
-        { ...axis, size: 68, space: 36, incrs: chart.marks, values: (_, splits) => splits.map((value) => (chart.whole && value % 1 ? "" : chart.show(value))) },
+        { ...axis, size: 28, space: 72, incrs: SPANS, values: (_, splits) => splits.map((time) => clock(time, splits[1] - splits[0] < 60)) },
+        { ...axis, size: 68, space: 36, incrs: chart.marks, values: (_, splits) => splits.map(chart.show) },
       ],
       series: [
         {},
