@@ -11,7 +11,7 @@ from .names import Component
 from .resources.objects import Object
 from .spec import Pipeline, Worker
 
-UNKNOWN = "LoadUnknown"
+NOT_THERE = "WaitingForWorkers"
 _CPU_STEP = 10
 
 
@@ -29,7 +29,7 @@ def explain(pipeline: Pipeline, reading: Reading, children: Mapping[ChildKey, Ob
         return Verdict(False, "ScalingDisabled", _sentence(head, blocked.message if blocked else ""))
     autoscaler = children.get(("HorizontalPodAutoscaler", name))
     if deployment is None or autoscaler is None:
-        return Verdict(False, "Progressing", "The workers or their HorizontalPodAutoscaler do not exist yet.")
+        return Verdict(False, NOT_THERE, "The workers or their HorizontalPodAutoscaler do not exist yet.")
     acting = _acting(autoscaler)
     reason, remarks = acting.reason, [_work(worker, reading), acting.message]
     if reading.load and needed(reading.load, worker) > worker.autoscaling.max_replicas:

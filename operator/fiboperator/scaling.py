@@ -11,7 +11,7 @@ from .autoscale import Reading
 from .blocking import Told
 from .children import ChildKey, Children, PipelineKey, of_component
 from .cluster import Cluster
-from .explain import explain
+from .explain import NOT_THERE, explain
 from .health import Verdict
 from .loadpoll import Settled
 from .names import Component
@@ -106,7 +106,7 @@ class Scaling:
         floor = live_floor(pipeline, live) or worker.autoscaling.min_replicas
         workers = deployment["spec"].get("replicas", 1) if deployment else 0
         delay = None
-        if reading == Reading() and previous is not None and previous.reason != "Progressing":
+        if reading == Reading() and previous is not None and previous.reason != NOT_THERE:
             verdict = previous  # said before a restart, with more knowledge than there is now
         else:
             verdict, delay = self._paced(key, verdict, (floor, workers, pipeline.spec.paused, reading.load is None))

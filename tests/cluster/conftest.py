@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from fiboperator.cluster import APPLIED_KINDS
-from fiboperator.names import CHILD_SELECTOR
+from fiboperator.names import CHILD_SELECTOR, COMPONENT_LABEL
 from lab.bare import TOKEN, BareControlPlane
 from lab.services import free_port
 from lab.settings import REPOSITORY, Settings
@@ -46,6 +46,7 @@ class OperatorProcess:
         self._program = program
         self.log = log
         self.health_port, self.metrics_port = free_port(), free_port()
+        self.variables: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -56,6 +57,7 @@ class OperatorProcess:
             "FIBPIPELINE_APP_IMAGE": "fibpipeline/app:0.1.0",
             "FIBPIPELINE_HEALTH_PORT": str(self.health_port),
             "FIBPIPELINE_METRICS_PORT": str(self.metrics_port),
+            **self.variables,
         }
         with self.log.open("ab") as log:
             command = ["setpriv", "--pdeathsig", "KILL", sys.executable, *self._program]
@@ -148,6 +150,14 @@ class Namespace:
             for item in answer.raise_for_status().json()["items"]:
                 found[f"{kind}/{item['metadata']['name']}"] = {"apiVersion": api_version, "kind": kind, **item}
         return found
+
+    def pods(self, component: str) -> list[dict[str, Any]]:
+        """The pods of one component."""
+        selector = {"labelSelector": f"{COMPONENT_LABEL}={component}"}
+        items: list[dict[str, Any]] = (
+            self._api.get(f"/api/v1/namespaces/{self.name}/pods", params=selector).raise_for_status().json()["items"]
+        )
+        return items
 
     def versions(self) -> dict[str, str]:
         """The resource versions of the pipeline and its children: equal ones mean that nothing was written."""

@@ -135,7 +135,7 @@ TABLE: list[tuple[str, Object, Reading, Live, bool, str, str]] = [
         "spec.paused is true: queued work changes nothing.",
     ),
     ("off", OFF, Reading(), children(), False, "ScalingDisabled", "3 workers, the number in spec.worker.replicas: autoscaling is off."),
-    ("not there yet", {}, Reading(), {}, False, "Progressing", "The workers or their HorizontalPodAutoscaler do not exist yet."),
+    ("not there yet", {}, Reading(), {}, False, "WaitingForWorkers", "The workers or their HorizontalPodAutoscaler do not exist yet."),
 ]
 
 
