@@ -6,6 +6,7 @@ Costs no request for a pipeline that is well and names no Secret.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from .blocking import Told, unexplained
@@ -17,6 +18,8 @@ from .spec import Pipeline
 
 # Neither a Secret of somebody else's nor an Event is watched, so what is missing is looked for again.
 LOOK_AGAIN_SECONDS: Final = 20.0
+# What is in trouble for less is about to start, and not asked about: a new StatefulSet is refused its pod until its ServiceAccount exists.
+PATIENCE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -25,22 +28,21 @@ class Evidence:
 
     lacking: Mapping[str, str] = field(default_factory=dict)
     told: Told = field(default_factory=dict)
-    silent: int = 0
-
-    @property
-    def retry(self) -> float | None:
-        """The delay in seconds until another look may find more; None when there is nothing to wait for."""
-        return LOOK_AGAIN_SECONDS if self.lacking or self.silent else None
+    retry: float | None = None
+    """The delay in seconds until another look may find more; None when there is nothing to wait for."""
 
 
-async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object]) -> Evidence:
-    """Look at what the spec names and what is in trouble without saying why."""
-    wanted, silent = named_secrets(pipeline), unexplained(live)
+async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object], now: str) -> Evidence:
+    """Look at what the spec names and what is in trouble without saying why. `now` is an RFC 3339 time."""
+    wanted, in_trouble = named_secrets(pipeline), unexplained(live)
+    silent = [child for child in in_trouble if _age(child, now) >= PATIENCE_SECONDS]
     lacks = await asyncio.gather(*(_lack(cluster, pipeline.namespace, name, keys) for name, keys in wanted.items()))
     notes = await asyncio.gather(*(cluster.last_warning(child) for child in silent))
     lacking = {name: lack for name, lack in zip(wanted, lacks, strict=True) if lack}
     told = {(child["kind"], child["metadata"]["name"]): note for child, note in zip(silent, notes, strict=True) if note}
-    return Evidence(lacking, told, len(silent))
+    if len(silent) < len(in_trouble):
+        return Evidence(lacking, told, PATIENCE_SECONDS)
+    return Evidence(lacking, told, LOOK_AGAIN_SECONDS if lacking or silent else None)
 
 
 def named_secrets(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
@@ -56,6 +58,12 @@ def named_secrets(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
         if name:
             needed[name] = (*needed.get(name, ()), *keys)
     return needed
+
+
+def _age(child: Object, now: str) -> float:
+    """For how many seconds it exists; of a pod, for how many its node knows it."""
+    since = child["metadata"].get("creationTimestamp") or child.get("status", {}).get("startTime") or now
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(since)).total_seconds()
 
 
 async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ...]) -> str:

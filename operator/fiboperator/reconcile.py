@@ -67,7 +67,7 @@ class Reconciler:
         if key not in self.pipelines:
             return None
         children, previous, now = self._children.of(key), _status(body), _now()
-        found = await evidence.gather(self._cluster, pipeline, children)
+        found = await evidence.gather(self._cluster, pipeline, children, now)
         workers, later = self._scaling.tell(pipeline, reading, children, found.told, status.verdict(previous, "AutoscalingActive"), now)
         current = status.of_pipeline(pipeline, children, found, hindrance, workers, previous, now, self._release.version)
         await self._report(body, current)
