@@ -14,7 +14,7 @@ from .guards import Blocked, Live, conflict, key_of, owner, refusal, refuse_fore
 from .names import Component
 from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys
 from .scaling import Loads, Scaling
-from .spec import InvalidSpec, Pipeline, parse
+from .spec import InvalidSpec, Pipeline, parse, scaling_entries
 from .status import Problem
 
 # A permanent refusal may be lifted by a person who changes something that no watch of ours shows (RBAC, a quota).
@@ -41,8 +41,7 @@ class Reconciler:
         known = self.pipelines.get(key)
         if known and known["metadata"]["uid"] == metadata["uid"] and _version(known) >= _version(body):
             return None
-        kept = {field: value for field, value in metadata.items() if field != "managedFields"}
-        self.pipelines[key] = {**body, "metadata": kept}
+        self.pipelines[key] = {**body, "metadata": {**metadata, "managedFields": scaling_entries(metadata)}}
         return key
 
     def forget(self, key: PipelineKey, uid: str) -> None:

@@ -128,6 +128,14 @@ class Pipeline(BaseModel):
     uid: str
     generation: int
     spec: Spec
+    scaled_by_hand: bool
+    """Whether `kubectl scale` was the last to set spec.worker.replicas."""
+
+    @property
+    def ignored_replicas(self) -> int | None:
+        """What `kubectl scale` asked for in vain, since the autoscaler decides; None when it asked for nothing, or got it."""
+        worker = self.spec.worker
+        return worker.replicas if self.scaled_by_hand and worker.autoscaling.enabled else None
 
 
 def parse(body: dict[str, Any]) -> Pipeline:
@@ -143,9 +151,15 @@ def parse(body: dict[str, Any]) -> Pipeline:
             uid=metadata["uid"],
             generation=metadata["generation"],
             spec=Spec.model_validate(body.get("spec", {})),
+            scaled_by_hand=bool(scaling_entries(metadata)),
         )
     except ValidationError as error:
         problems = "; ".join(
             f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
         )
         raise InvalidSpec(f"{problems}. Is crds/fibpipeline.yaml of this operator's version installed?") from None
+
+
+def scaling_entries(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of an object's managed fields that were set through its scale subresource."""
+    return [entry for entry in metadata.get("managedFields", []) if entry.get("subresource") == "scale"]

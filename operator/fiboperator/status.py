@@ -82,13 +82,24 @@ def of_unreadable(generation: int, problem: Problem, previous: Object, now: str)
 def transitions(previous: Object, current: Object) -> list[tuple[str, str, str]]:
     """The Events that tell what changed: (Normal | Warning, reason, message), one for each flip or new reason of Ready.
 
-    That a new pipeline is under way is no news.
+    That a new pipeline is under way is no news. A `kubectl scale` that has no effect is.
     """
+    ignored = _scale_ignored(previous, current)
     before, after = _condition(previous, "Ready"), _condition(current, "Ready")
     calm = after["status"] == "True" or after["reason"] in ("Progressing", *_WAITING.values())
     if (before is None and calm) or (before is not None and (before["status"], before["reason"]) == (after["status"], after["reason"])):
+        return ignored
+    return [*ignored, ("Normal" if calm else "Warning", after["reason"], after["message"])]
+
+
+def _scale_ignored(previous: Object, current: Object) -> list[tuple[str, str, str]]:
+    before, after = (status.get("worker", {}).get("ignoredReplicas") for status in (previous, current))
+    if after is None or after == before:
         return []
-    return [("Normal" if calm else "Warning", after["reason"], after["message"])]
+    remedy = "Set spec.worker.autoscaling.enabled to false, or change its minReplicas and maxReplicas."
+    return [
+        ("Warning", "ScaleIgnored", f"kubectl scale asked for {after} workers, but the autoscaler decides how many there are. {remedy}")
+    ]
 
 
 def verdict(status: Object, kind: str) -> Verdict | None:
@@ -185,7 +196,8 @@ def _numbers(pipeline: Pipeline, component: Component, children: Children) -> Ob
     if component is Component.WORKER:  # the scale subresource reads these
         existing = (live or {}).get("status", {}).get("replicas", 0)
         selector = names.selector_text(names.selector(pipeline.name, component))
-        return {**numbers, "replicas": existing, "desiredReplicas": count.wanted, "selector": selector}
+        ignored = {} if pipeline.ignored_replicas is None else {"ignoredReplicas": pipeline.ignored_replicas}
+        return {**numbers, "replicas": existing, "desiredReplicas": count.wanted, **ignored, "selector": selector}
     return numbers if component is Component.API else {**numbers, "secretName": name}
 
 

@@ -109,3 +109,26 @@ def test_events_once_a_transition(operator: OperatorProcess, namespace: Namespac
     events = json.loads(namespace.kubectl("get", "events", "--field-selector=involvedObject.kind=FibPipeline", "-o", "json"))["items"]
     assert [event["reason"] for event in events] == ["Conflict"]
     assert "Conflict" in namespace.kubectl("describe", "fib", "demo")
+
+
+def test_kubectl_scale_is_told_to_have_no_effect_while_autoscaling_is_on(operator: OperatorProcess, namespace: Namespace) -> None:
+    def ignored() -> list[str]:
+        events = json.loads(namespace.kubectl("get", "events", "--field-selector=reason=ScaleIgnored", "-o", "json"))["items"]
+        return sorted(event["message"].split(",")[0] for event in events)
+
+    namespace.apply()
+    settled(namespace)
+    namespace.kubectl("scale", "fib/demo", "--replicas=5")
+    eventually(ignored, "the event")
+    for _ in range(2):
+        passes = operator.passes()
+        look_again(namespace)
+        eventually(lambda before=passes: operator.passes() > before, "another pass")  # type: ignore[misc]
+    operator.stop()
+    operator.start()
+    eventually(lambda: operator.passes() >= 1, "the first pass after the restart")
+    namespace.kubectl("scale", "fib/demo", "--replicas=6")
+    eventually(lambda: len(ignored()) >= 2, "the second event")
+    assert ignored() == ["kubectl scale asked for 5 workers", "kubectl scale asked for 6 workers"]
+    assert namespace.children()["Deployment/demo-worker"]["spec"]["replicas"] == 3
+    assert namespace.pipeline()["status"]["worker"]["ignoredReplicas"] == 6

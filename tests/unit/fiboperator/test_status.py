@@ -167,3 +167,23 @@ def test_a_named_secret_that_is_missing_is_told_where_it_is_needed() -> None:
     assert exposed["message"].startswith("Secret cert, named by spec.ingress.tls.secretName, does not exist. ")
     only_tls = condition(of(ready_children(), {"ingress": {"tls": {"secretName": "cert"}}}, evidence=Evidence({"cert": "x"})), "Ready")
     assert only_tls is not None and only_tls["status"] == "True", "the way in is no part of Ready"
+
+
+def test_an_ignored_scale_is_told_once_for_each_number() -> None:
+    def scaled(replicas: int, **autoscaling: Any) -> dict[str, Any]:
+        spec = {"worker": {"replicas": replicas, "autoscaling": autoscaling}}
+        entries = [{"manager": "kubectl", "subresource": "scale"}]
+        pipeline = parse(fibpipeline(spec, managedFields=entries))
+        return status.of_pipeline(pipeline, ready_children(), Evidence(), None, WORKERS, {}, NOW, "0.1.0")
+
+    calm, five, six = of(ready_children()), scaled(5), scaled(6)
+    assert "ignoredReplicas" not in calm["worker"]
+    [(kind, reason, message)] = status.transitions(calm, five)
+    assert (kind, reason) == ("Warning", "ScaleIgnored")
+    assert "asked for 5 workers" in message
+    assert "spec.worker.autoscaling.enabled" in message
+    assert status.transitions(five, five) == []
+    assert [reason for _, reason, _ in status.transitions(five, six)] == ["ScaleIgnored"]
+    obeyed = scaled(5, enabled=False)
+    assert "ignoredReplicas" not in obeyed["worker"]
+    assert "ScaleIgnored" not in [reason for _, reason, _ in status.transitions(calm, obeyed)]
