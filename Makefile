@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 LAB := $(BIN)/python -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e bench-app bench-scaling \
+.PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e bench-app bench-operator bench-scaling \
         lab-up lab-down lab-status lab-env lab-images image demo demo-down
 
 help: ## list the targets
@@ -55,6 +55,9 @@ bench-app: venv ## measure API, relay and workers beside a stock peer (needs wrk
 
 bench-scaling: venv ## measure scaling by the backlog beside CPU alone on the lab, and draw docs/scaling.svg
 	$(LAB) run -- bash -c '$(LAB) images && $(BIN)/python -m bench.scaling'
+
+bench-operator: venv ## measure the operator on a real API server, beside kubectl and usual kopf operators (about 10 minutes)
+	$(LAB) build && $(BIN)/python -m bench.operator
 
 lab-up: venv ## a real Kubernetes on this machine, from packages (the first time builds it: about 10 minutes)
 	$(LAB) up

@@ -37,6 +37,11 @@ class Program:
             )
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    @property
     def running(self) -> bool:
         """Has it not ended?"""
         return self._popen.poll() is None
