@@ -63,8 +63,8 @@ def _repaired(control: Control, user: str, name: str, *, edit: bool) -> float:
     """Seconds from the end of the fault's request to the end of the operator's, by the API server's clock."""
     mark, path = control.audit.mark(), f"{SERVICE}/{name}"
     if edit:
-        port = [{"op": "replace", "path": "/spec/ports/0/port", "value": 81}]
-        control.api.patch(path, json=port, headers={"Content-Type": "application/json-patch+json"}).raise_for_status()
+        selector = [{"op": "replace", "path": "/spec/selector/app.kubernetes.io~1component", "value": "nobody"}]
+        control.api.patch(path, json=selector, headers={"Content-Type": "application/json-patch+json"}).raise_for_status()
     else:
         control.api.delete(path).raise_for_status()
     key = ("services", NAMESPACE, name)

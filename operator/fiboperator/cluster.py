@@ -126,17 +126,36 @@ class Cluster:
     async def apply(self, body: Object, *, force: bool = True) -> Object:
         """Server-side apply of everything that we own in an object. Returns the object as it is then."""
         kind, metadata = body["kind"], body["metadata"]
-        return await self._write(
+        path = self._resource(kind).path(metadata["name"], metadata["namespace"])
+
+        async def apply() -> Object:
+            return await self._write(
+                "patch",
+                f"apply {kind} {metadata['name']}",
+                kind,
+                path,
+                body=body,
+                content_type="application/apply-patch+yaml",
+                field_manager=names.MANAGER,
+                force_conflicts=force,
+                query_params=[("fieldValidation", "Strict")],
+            )
+
+        try:
+            return await apply()
+        except ApiError as error:
+            if not error.duplicate:
+                raise
+        # Somebody changed the key of an entry, such as the number of a port: apply would keep theirs beside ours.
+        await self._write(
             "patch",
-            f"apply {kind} {metadata['name']}",
+            f"restore {kind} {metadata['name']}",
             kind,
-            self._resource(kind).path(metadata["name"], metadata["namespace"]),
-            body=body,
-            content_type="application/apply-patch+yaml",
-            field_manager=names.MANAGER,
-            force_conflicts=force,
-            query_params=[("fieldValidation", "Strict")],
+            path,
+            body={"spec": body["spec"]},
+            content_type="application/merge-patch+json",
         )
+        return await apply()
 
     async def apply_status(self, pipeline: Object, status: Object) -> Object:
         """Write the status of exactly this FibPipeline: of a successor under the same name it is refused."""

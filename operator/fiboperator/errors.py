@@ -1,6 +1,7 @@
 """How a request to the API server can fail."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
@@ -21,11 +22,14 @@ class ApiError(Exception):
     `retry_after` is for how many seconds the server asked to be left alone.
     """
 
-    def __init__(self, action: str, status: int, reason: str, message: str, *, owned: bool = False, retry_after: float = 0.0) -> None:
+    def __init__(
+        self, action: str, status: int, reason: str, message: str, *, causes: Sequence[str] = (), retry_after: float = 0.0
+    ) -> None:
         super().__init__(f"{action}: {message or reason}")
         self.status = status
         self.reason = reason
-        self.owned = owned  # another field manager has a field that was to be written
+        self.owned = "FieldManagerConflict" in causes  # another field manager has a field that was to be written
+        self.duplicate = "FieldValueDuplicate" in causes  # two entries of a list would bear one name
         self.retry_after = retry_after
 
     @property
@@ -56,7 +60,7 @@ def api_error(action: str, error: Exception) -> ApiError:
         int(status),
         body.get("reason", str(getattr(error, "reason", ""))),
         body.get("message", ""),
-        owned=any(cause.get("reason") == "FieldManagerConflict" for cause in details.get("causes") or []),
+        causes=[cause.get("reason", "") for cause in details.get("causes") or []],
         retry_after=_seconds((getattr(error, "headers", None) or {}).get("Retry-After")) or float(details.get("retryAfterSeconds", 0)),
     )
 

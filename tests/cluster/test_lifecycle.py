@@ -91,6 +91,25 @@ def test_row_8_a_field_of_ours_is_restored_and_one_of_others_is_left_alone(opera
     assert api()["metadata"]["annotations"]["injected"] == "yes"
 
 
+@pytest.mark.parametrize("kind, ports", [("Service", "/spec/ports"), ("Deployment", "/spec/template/spec/containers/0/ports")])
+def test_row_8_an_entry_whose_key_somebody_changed_is_restored(
+    operator: OperatorProcess, namespace: Namespace, kind: str, ports: str
+) -> None:
+    namespace.apply()
+    settled(namespace)
+
+    def live() -> Any:
+        found: Any = namespace.children()[f"{kind}/demo-api"]
+        for step in ports.split("/")[1:]:
+            found = found[int(step) if step.isdigit() else step]
+        return found
+
+    before = live()
+    patch = [{"op": "replace", "path": f"{ports}/0/{'port' if kind == 'Service' else 'containerPort'}", "value": 81}]
+    namespace.kubectl("patch", kind, "demo-api", "--type=json", "--patch", json.dumps(patch))
+    eventually(lambda: live() == before, "the port to be restored, and no second one beside it")
+
+
 def test_row_9_the_workers_number_belongs_to_the_autoscaler(operator: OperatorProcess, namespace: Namespace) -> None:
     namespace.apply()
     settled(namespace)
