@@ -1,8 +1,10 @@
 """Medians, ratios and the table."""
 
+from contextlib import nullcontext
+
 import pytest
 
-from bench.app import main
+from bench.cli import main
 from bench.table import Row, figure, higher, lower, quantile, render, times
 
 
@@ -41,5 +43,5 @@ def test_a_table_is_aligned_and_shouts_what_is_missed() -> None:
 def test_an_unknown_benchmark_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["bench.app", "--only", "P8,P99"])
     with pytest.raises(SystemExit):
-        main()
+        main("bench.app", "", {"P8": "bench.p8_submit"}, nullcontext)
     assert "there is no benchmark P99" in capsys.readouterr().err
