@@ -41,3 +41,11 @@ def clock(moment: str | datetime) -> str:
     """The time of day in UTC; a browser with scripts shows its own zone instead."""
     text = moment if isinstance(moment, str) else moment.isoformat()
     return text[11:19]
+
+
+def desk(node: str, pipeline: str) -> str:
+    """A Celery node name without what all workers of the pipeline share: `6d4b8-xk2lp`, or `6d4b8-xk2lp #2` of several processes."""
+    process, _, pod = node.partition("@")
+    short = pod.removeprefix(f"{pipeline}-worker-") or node
+    count = process.rpartition("-")[2]
+    return f"{short} #{count}" if count.isdigit() else short

@@ -59,6 +59,7 @@ def act(job_id: str, action: str) -> Any:
         jobs.cancel(job_id)
     else:
         jobs.retry(job_id)
+    render.shared().forget()
     if request.args.get("back") == "job":
         return redirect(url_for("jobs.show", job_id=job_id), 303)
     return redirect(url_for("page.show", **_query()), 303)
@@ -131,6 +132,7 @@ def _accept(wanted: list[tuple[str, str]], n: str, algorithm: str) -> Any:
         return whole(Form(n, _algorithm(algorithm), problem=store_away()))
     except Problem as problem:
         return whole(Form(n, _algorithm(algorithm), problem=problem))
+    render.shared().forget()
     return redirect(url_for("page.show", n=n or None, algorithm=algorithm, accepted=len(stored)), 303)
 
 

@@ -7,22 +7,19 @@ from flask import Response, current_app, render_template
 
 from fibapp.api.learner import Learner
 from fibapp.api.problems import not_found
-from fibapp.api.render import respond, shared
+from fibapp.api.render import respond
+from fibapp.api.shared import answer
 from fibapp.store.view import Details, ViewStore
 from fibapp.timeline import timeline
 
 
 def job_page(job_id: UUID) -> Response:
     """The job, for a person. Raises Problem, StoreAway."""
-    return respond(shared().get(("job", job_id), lambda: _render(job_id)))
-
-
-def _render(job_id: UUID) -> str:
     views: ViewStore = current_app.extensions["views"]
     details = views.details(job_id)
     if details is None:
         raise not_found(f"There is no job {job_id}.")
-    return render_template("job.html", **_content(details))
+    return respond(answer(render_template("job.html", **_content(details))))
 
 
 def _content(details: Details) -> dict[str, Any]:

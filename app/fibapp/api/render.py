@@ -9,7 +9,6 @@ from fibapp.api.overview import MOST_CARDS, Overview, Seen, resting, tiles
 from fibapp.api.problems import Problem
 from fibapp.api.shared import Answer, Shared
 from fibapp.jobs import CANCELLABLE, RETRYABLE, STATES, State
-from fibapp.load import pod_of
 from fibapp.store.jobs import JobStore
 
 ROWS = 25
@@ -20,7 +19,7 @@ def install(app: Flask) -> None:
     """Let the templates of `app` use its words."""
     templates = app.jinja_env
     templates.trim_blocks = templates.lstrip_blocks = True
-    templates.filters.update(span=words.span, number=words.number, plural=words.plural, clock=words.clock, pod=pod_of)
+    templates.filters.update(span=words.span, number=words.number, plural=words.plural, clock=words.clock, desk=words.desk)
     templates.globals.update(icons=ICONS, states=STATES, cancellable=CANCELLABLE, retryable=RETRYABLE, name=app.config["PIPELINE_NAME"])
 
 
@@ -38,14 +37,13 @@ def shared() -> Shared:
 
 def live(state: State | None, before: int | None) -> Answer:
     """The pieces of the page that change by themselves. Raises StoreAway."""
-    return shared().get(("live", state, before), lambda: render_template("live.html", **_live(state, before)))
+    return shared().get((state, before), lambda: _render(state, before))
 
 
 def pieces(state: State | None, before: int | None) -> dict[str, Markup]:
-    """The same pieces by name, to be put into a whole page. Raises StoreAway."""
-    text = live(state, before).body.decode()
+    """The same pieces by name and made now, to be put into a whole page: who submits sees it. Raises StoreAway."""
     names = ("summary", "list")
-    parts = text.split("<!--piece-->")
+    parts = _render(state, before).split("<!--piece-->")
     return {name: Markup(part) for name, part in zip(names, parts[1:], strict=True)}  # noqa: S704  rendered by us
 
 
@@ -72,6 +70,10 @@ def problem_for_people(problem: Problem) -> Response | None:
     if not wants_page():
         return None
     return Response(render_template("problem.html", problem=problem), problem.status, problem.headers, mimetype="text/html")
+
+
+def _render(state: State | None, before: int | None) -> str:
+    return render_template("live.html", **_live(state, before))
 
 
 def _live(state: State | None, before: int | None) -> dict[str, object]:

@@ -48,7 +48,7 @@ class Shared:
         with entry.lock:
             if self._clock() >= entry.until:
                 try:
-                    entry.answer, entry.failure = _answer(make(), entry.answer), None
+                    entry.answer, entry.failure = answer(make(), entry.answer), None
                 except Exception as error:
                     entry.failure = error
                 entry.until = self._clock() + FRESH_SECONDS
@@ -57,8 +57,14 @@ class Shared:
             assert entry.answer is not None, "made or failed above"
             return entry.answer
 
+    def forget(self) -> None:
+        """Something was changed by a person who wants to see it: make everything anew."""
+        with self._lock:
+            self._entries.clear()
 
-def _answer(text: str, before: Answer | None) -> Answer:
+
+def answer(text: str, before: Answer | None = None) -> Answer:
+    """`text` as an answer; the one `before` if that is the same."""
     body = text.encode()
     if before is not None and before.body == body:
         return before

@@ -1,5 +1,5 @@
 // Three charts of the last minutes. They begin with what the server remembers and go on with what the page is told.
-const WINDOW = 600, FIRST_WINDOW = 120, RATE_OVER = 4;
+const WINDOW = 600, FIRST_WINDOW = 120, RATE_OVER = 4, GAP = 20;
 const section = document.querySelector(".charts");
 const past = [];
 let plots = [];
@@ -15,7 +15,9 @@ function resolved(name) {
 }
 const faint = (value) => value.replace("rgb(", "rgba(").replace(")", ", 0.18)");
 
+// Nobody watched for a while: the line ends and begins anew instead of guessing.
 function add(point) {
+  if (past.length && point.at - past.at(-1).at > GAP) past.push({ at: point.at - 1 });
   if (past.length && point.at - past.at(-1).at < 0.5) past.pop();
   past.push(point);
   while (past.length && past[0].at < point.at - WINDOW) past.shift();
@@ -24,8 +26,9 @@ function add(point) {
 function rates() {
   let from = 0;
   return past.map((point, i) => {
+    if (point.done === undefined) from = i + 1;
     while (from < i - 1 && point.at - past[from + 1].at >= RATE_OVER) from += 1;
-    const seconds = point.at - past[from].at;
+    const seconds = from < i ? point.at - past[from].at : 0;
     return seconds >= 1 ? Math.max(0, point.done - past[from].done) / seconds : null;
   });
 }

@@ -77,6 +77,14 @@ def test_a_failure_is_shared_and_then_tried_again() -> None:
     assert shared.get("key", lambda: "back").body == b"back"
 
 
+def test_what_was_forgotten_is_made_anew() -> None:
+    shared = Shared(Clock())
+    make, calls = counted(["a", "b"])
+    shared.get("key", make)
+    shared.forget()
+    assert (shared.get("key", make).body, len(calls)) == (b"b", 2)
+
+
 def test_those_who_come_at_the_same_time_wait_for_one() -> None:
     shared = Shared(Clock())
     begun, finish = threading.Event(), threading.Event()

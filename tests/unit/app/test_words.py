@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibapp.words import clock, number, plural, span
+from fibapp.words import clock, desk, number, plural, span
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,16 @@ def test_counts_and_rates() -> None:
     assert [number(value) for value in (0, 7, 12345, 0.24, 2.0, 9.96, 1234.5)] == ["0", "7", "12,345", "0.2", "2", "10", "1,234"]
     assert [plural(value, "job") for value in (0, 1, 2000)] == ["0 jobs", "1 job", "2,000 jobs"]
     assert clock("2026-01-02T03:04:05.678Z") == "03:04:05"
+
+
+@pytest.mark.parametrize(
+    ("node", "short"),
+    [
+        ("worker@demo-worker-6d4b8-xk2lp", "6d4b8-xk2lp"),
+        ("worker-2@demo-worker-6d4b8-xk2lp", "6d4b8-xk2lp #2"),
+        ("worker@pod-3", "pod-3"),
+        ("strange", "strange"),
+    ],
+)
+def test_a_worker_is_named_by_what_differs(node: str, short: str) -> None:
+    assert desk(node, "demo") == short
