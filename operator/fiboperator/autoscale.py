@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from . import names
 from .resources.objects import Object
@@ -18,13 +18,17 @@ BRIEF_SECONDS: Final = 2.0
 BUSY_COST: Final = 100
 
 
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Busy(BaseModel):
     """What one worker pod runs: `remaining_seconds` is what its longest process is expected to need still."""
 
     model_config = ConfigDict(frozen=True)
 
-    jobs: int
-    remaining_seconds: float
+    jobs: Count
+    remaining_seconds: Seconds
 
 
 class Load(BaseModel):
@@ -32,11 +36,11 @@ class Load(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: str
-    queued: int
-    running: int
-    seconds: float
-    running_seconds: float
+    version: Annotated[str, Field(max_length=200)]
+    queued: Count
+    running: Count
+    seconds: Seconds
+    running_seconds: Seconds
     busy: dict[str, Busy]
 
     @property

@@ -33,6 +33,7 @@ PASS_SECONDS: Final = 2.0
 """What is heard is answered with the decision that it led to, unless the pass takes longer than this."""
 ANSWER_SECONDS: Final = 10
 """How long after its wait an API pod may take to answer."""
+MAX_ANSWER_BYTES: Final = 1 << 20
 MAX_OPEN: Final = 1000
 """Requests that wait at the same time; with more pipelines than that they take turns, each waiting shorter."""
 AWAY_SECONDS: Final = 20.0
@@ -191,6 +192,8 @@ class LoadPolls:
             async with self._client().post(url, json=followed.question(wait), timeout=timeout, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise ValueError(f"HTTP {answer.status}")
+                if answer.content_length is None or answer.content_length > MAX_ANSWER_BYTES:
+                    raise ValueError("more than a load")  # whoever took over an API pod must not fill the operator's memory
                 return Load.model_validate(json.loads(await answer.read()))
 
     def _client(self) -> aiohttp.ClientSession:

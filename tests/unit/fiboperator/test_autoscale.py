@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from fiboperator import autoscale
 from fiboperator.autoscale import Load, Reading
@@ -26,6 +27,12 @@ def load(queued: int = 0, seconds: float = 0, **busy: float) -> Load:
         running_seconds=sum(busy.values()),
         busy={pod: {"jobs": 1, "remaining_seconds": left} for pod, left in busy.items()},  # type: ignore[misc]
     )
+
+
+@pytest.mark.parametrize("figures", [{"seconds": float("inf")}, {"queued": -1}, {"running_seconds": float("nan")}, {"version": "x" * 201}])
+def test_figures_that_no_load_can_have_are_refused(figures: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Load.model_validate({**load().model_dump(), **figures})
 
 
 TEN = {f"pod{number}": 1.0 for number in range(10)}
