@@ -125,10 +125,6 @@ class LoadPolls:
         self._slots = asyncio.Semaphore(MAX_OPEN)
         self._session: aiohttp.ClientSession | None = None
 
-    def __len__(self) -> int:
-        """How many pipelines are polled."""
-        return len(self._followed)
-
     def follow(self, key: PipelineKey) -> Reading:
         """Poll this pipeline from now on; returns what is known of it."""
         if key not in self._followed:
@@ -198,8 +194,10 @@ class LoadPolls:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # A connection is open as long as its request waits, so their number is bounded above.
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+            # A connection is open as long as its request waits, so their number is bounded above. What an API pod sends is neither
+            # kept (cookies) nor allowed to grow (compression).
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         return self._session
 
 
