@@ -8,7 +8,7 @@ LAB := $(BIN)/python -m lab
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e bench-app bench-operator bench-scaling \
-        lab-up lab-down lab-status lab-env lab-images image demo demo-down
+        lab-up lab-down lab-status lab-env lab-images image docs demo demo-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 lint: venv ## ruff, mypy, yamllint and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy operator/fiboperator app/fibapp worker/fibworker lab demo bench
+	$(BIN)/mypy operator/fiboperator app/fibapp worker/fibworker lab demo bench tools
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
 
@@ -80,6 +80,9 @@ image: ## build both images with docker
 
 manifests: venv ## render deploy/install.yaml (needs kubectl)
 	kubectl kustomize deploy/base > deploy/install.yaml
+
+docs: venv ## bring docs/spec.md and the list of reasons up to the schema and the code
+	$(BIN)/python -m tools.reference
 
 constraints: venv ## pin the versions that are installed now
 	( sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable ) > constraints.new && mv constraints.new constraints.txt

@@ -1,9 +1,8 @@
 """The CRD's OpenAPI schema as strict JSON schema, so that a test sees what the API server would refuse or drop."""
 
-from collections.abc import Iterator
-from typing import Any
+from tools.fields import Schema, is_leaf, walk
 
-Schema = dict[str, Any]
+__all__ = ["Schema", "is_leaf", "strict", "walk"]
 
 
 def strict(schema: Schema) -> Schema:
@@ -34,19 +33,3 @@ def strict(schema: Schema) -> Schema:
     if "items" in schema:
         result["items"] = strict(schema["items"])
     return result
-
-
-def walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
-    """Every (dotted path, schema) below and including `path`; `[]` stands for the items of a list, `*` for the values of a map."""
-    yield path, schema
-    for name, inner in schema.get("properties", {}).items():
-        yield from walk(inner, f"{path}.{name}")
-    if "items" in schema:
-        yield from walk(schema["items"], f"{path}[]")
-    if "additionalProperties" in schema:
-        yield from walk(schema["additionalProperties"], f"{path}.*")
-
-
-def is_leaf(schema: Schema) -> bool:
-    """Whether a person writes this field as one value: anything but an object with fields of its own."""
-    return "properties" not in schema

@@ -1,0 +1,1 @@
+"""What keeps the committed documents true: `make docs` and `make pictures`."""
