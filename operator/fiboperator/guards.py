@@ -47,7 +47,8 @@ def refuse_new_key_to_old_data(pipeline: Pipeline, component: Component, stored:
             Problem(
                 "SecretNotFound",
                 f"Secret {name} lacks {', '.join(lost)}, but PersistentVolumeClaim {volume} holds data that only the old value opens. "
-                "Restore the Secret from a backup, or delete the claim to start empty.",
+                "Restore the Secret from a backup. Or start empty and lose that data: "
+                f"kubectl -n {pipeline.namespace} delete statefulset/{name} pvc/{volume}",
             )
         )
 

@@ -221,7 +221,8 @@ def _masked(objects: dict[str, dict[str, Any]]) -> dict[str, Any]:
         body = {field: value for field, value in item.items() if field not in ("status", "metadata", "data")}
         metadata = {field: value for field, value in item["metadata"].items() if field not in volatile}
         metadata["ownerReferences"] = [{**owner, "uid": ""} for owner in metadata.get("ownerReferences", [])]
-        annotations = {name: value for name, value in metadata.get("annotations", {}).items() if "applied" not in name}
+        history = ("fibpipeline.io/applied", "deployment.kubernetes.io/revision")
+        annotations = {name: value for name, value in metadata.get("annotations", {}).items() if name not in history}
         body = json.loads(json.dumps(body))
         _drop(body, "clusterIP", "clusterIPs", "fibpipeline.io/config")
         result[key] = {**body, "metadata": {**metadata, "annotations": annotations}, "keys": sorted(item.get("data", {}))}

@@ -235,18 +235,6 @@ def test_row_22_switching_parts_off_prunes_them_and_on_again_restores_them(
     eventually(lambda: masked(namespace.children()) == clean, "the parts to come back as they were")
 
 
-def test_row_26_a_lost_secret_is_never_made_up_again_over_data(operator: OperatorProcess, namespace: Namespace) -> None:
-    namespace.apply()
-    settled(namespace)
-    eventually(lambda: "data-demo-postgresql-0" in namespace.kubectl("get", "pvc", "-o", "name"), "the claim")
-    saved = namespace.kubectl("get", "secret", "demo-postgresql", "-o", "yaml")
-    namespace.kubectl("delete", "secret", "demo-postgresql")
-    eventually(lambda: namespace.condition().get("reason") == "SecretNotFound", "the loss to be told")
-    assert "Secret/demo-postgresql" not in namespace.children()
-    namespace.kubectl("apply", "-f", "-", stdin=saved)
-    eventually(lambda: namespace.condition().get("reason") == "WaitingForBroker", "the restored Secret to be accepted")
-
-
 def test_every_pod_template_is_accepted_under_restricted(operator: OperatorProcess, namespace: Namespace) -> None:
     namespace.apply()
     settled(namespace)
@@ -290,3 +278,16 @@ def test_creation_costs_one_request_a_child_and_two_more(operator: OperatorProce
     others = [line for line in mine if line["objectRef"].get("subresource")]
     assert len(mine) - len(others) == len(namespace.children())
     assert [line["objectRef"]["subresource"] for line in others].count("scale") == 1
+
+
+def test_row_23_a_spec_rolled_there_and_back_leaves_no_trace(operator: OperatorProcess, namespace: Namespace, masked: Mask) -> None:
+    namespace.apply()
+    settled(namespace)
+    clean = masked(namespace.children())
+    placement = {"nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}], "concurrency": 3}
+    ingress = {"host": "fib.example.com", "annotations": {"a": "b"}, "tls": {"secretName": "cert"}}
+    namespace.apply({"worker": placement, "ingress": ingress, "deletionPolicy": "Delete", "imagePullSecrets": [{"name": "pull"}]})
+    eventually(lambda: namespace.children()["Ingress/demo"]["spec"].get("tls"), "the other spec to be applied")
+    settled(namespace)
+    namespace.apply()
+    eventually(lambda: masked(namespace.children()) == clean, "the children to be what they were")

@@ -1,0 +1,151 @@
+"""What holds data is never lost by accident: volumes and credentials through switches, losses, successors and deletions."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import Namespace, OperatorProcess, settled
+from tests.cluster.kubectl import Kubectl
+from tests.waiting import eventually
+
+EXTERNAL = {component: {"external": {"secretName": "mine"}} for component in ("rabbitmq", "postgresql")}
+
+
+def claims(namespace: Namespace) -> dict[str, str]:
+    """The uids of the volumes by name, those that are on their way out not counted."""
+    items = json.loads(namespace.kubectl("get", "pvc", "-o", "json"))["items"]
+    return {item["metadata"]["name"]: item["metadata"]["uid"] for item in items if "deletionTimestamp" not in item["metadata"]}
+
+
+def with_volumes(namespace: Namespace, spec: dict[str, Any] | None = None) -> dict[str, str]:
+    """Wait for a pipeline with both volumes; returns their uids."""
+    namespace.apply(spec)
+    settled(namespace)
+    eventually(lambda: len(claims(namespace)) == 2, "the claims")
+    return claims(namespace)
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+def test_an_external_broker_and_store_and_back(operator: OperatorProcess, namespace: Namespace, masked: Any, policy: str) -> None:
+    spec = {"deletionPolicy": policy}
+    volumes = with_volumes(namespace, spec)
+    clean, passwords = masked(namespace.children()), namespace.passwords()
+    namespace.kubectl("create", "secret", "generic", "mine", "--from-literal=uri=amqp://user@elsewhere")
+    namespace.apply({**spec, **EXTERNAL})
+
+    def own() -> set[str]:
+        return {key for key in namespace.children() if "rabbitmq" in key or "postgresql" in key}
+
+    eventually(lambda: own() == {"Secret/demo-rabbitmq", "Secret/demo-postgresql"}, "their children to be pruned, all but the credentials")
+    eventually(lambda: namespace.condition("DatabaseReady").get("reason") == "External", "the status to say so")
+    [projected] = [volume for volume in pod_spec(namespace, "worker")["volumes"] if volume["name"] == "secrets"]
+    assert {source["secret"]["name"] for source in projected["projected"]["sources"]} == {"mine"}
+    if policy == "Retain":
+        assert claims(namespace) == volumes
+    else:
+        eventually(lambda: claims(namespace) == {}, "the volumes to go with what used them")
+    namespace.apply(spec)
+    eventually(lambda: masked(namespace.children()) == clean, "the children to come back as they were")
+    assert namespace.passwords() == passwords
+    settled(namespace)
+    if policy == "Retain":
+        assert claims(namespace) == volumes
+
+
+def pod_spec(namespace: Namespace, component: str) -> dict[str, Any]:
+    return dict(namespace.children()[f"Deployment/demo-{component}"]["spec"]["template"]["spec"])
+
+
+DAMAGES = {
+    "deleted": ("delete", "secret", "demo-postgresql"),
+    "key removed": ("patch", "secret", "demo-postgresql", "--type=json", '-p=[{"op":"remove","path":"/data/password"}]'),
+    "value emptied": ("patch", "secret", "demo-postgresql", '-p={"data":{"password":""}}'),
+    "no text": ("patch", "secret", "demo-postgresql", '-p={"data":{"admin-password":"/w=="}}'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_row_26_a_lost_credential_is_never_made_up_again_over_data(
+    operator: OperatorProcess, namespace: Namespace, damage: tuple[str, ...]
+) -> None:
+    with_volumes(namespace)
+    before = namespace.passwords()
+    saved = namespace.kubectl("get", "secret", "demo-postgresql", "-o", "json")
+    namespace.kubectl(*damage)
+    eventually(lambda: namespace.condition().get("reason") == "SecretNotFound", "the loss to be told")
+    damaged = namespace.passwords()
+    assert "Restore the Secret from a backup" in namespace.condition()["message"]
+    namespace.kubectl("annotate", "fib", "demo", "look=again")
+    eventually(lambda: namespace.pipeline()["metadata"]["annotations"]["look"], "the touch")
+    assert namespace.passwords() == damaged, "nothing is made up"
+    body = json.loads(saved)
+    del body["metadata"]["resourceVersion"], body["metadata"]["uid"]
+    namespace.kubectl("delete", "--ignore-not-found", "secret", "demo-postgresql")
+    namespace.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    eventually(lambda: namespace.condition().get("reason") == "WaitingForBroker", "the restored Secret to be accepted")
+    assert namespace.passwords() == before
+
+
+def test_starting_empty_as_the_condition_says(operator: OperatorProcess, namespace: Namespace) -> None:
+    volumes = with_volumes(namespace)
+    before = namespace.passwords()
+    namespace.kubectl("delete", "secret", "demo-postgresql")
+    eventually(lambda: namespace.condition().get("reason") == "SecretNotFound", "the loss to be told")
+    [remedy] = re.findall(r"kubectl (-n .*)", namespace.condition()["message"])
+    namespace.kubectl(*remedy.split(" "))
+    settled(namespace)
+    eventually(lambda: "data-demo-postgresql-0" in claims(namespace), "a new volume")
+    after = namespace.passwords()
+    assert after["Secret/demo-postgresql"] != before["Secret/demo-postgresql"]
+    assert after["Secret/demo-rabbitmq"] == before["Secret/demo-rabbitmq"]
+    assert claims(namespace)["data-demo-postgresql-0"] != volumes["data-demo-postgresql-0"]
+    assert claims(namespace)["data-demo-rabbitmq-0"] == volumes["data-demo-rabbitmq-0"]
+
+
+@pytest.mark.parametrize("operator_is_up", [True, False], ids=["operator up", "operator down"])
+def test_row_19_a_successor_of_the_same_name_owns_all_that_it_has(
+    operator: OperatorProcess, namespace: Namespace, operator_is_up: bool
+) -> None:
+    volumes = with_volumes(namespace)
+    passwords, first = namespace.passwords(), namespace.pipeline()["metadata"]["uid"]
+    if not operator_is_up:
+        operator.kill()
+    namespace.kubectl("delete", "fib", "demo", "--timeout=5s")
+    namespace.apply()
+    second = namespace.pipeline()["metadata"]["uid"]
+    assert second != first
+    if not operator_is_up:
+        operator.start()
+
+    def owners() -> set[str]:
+        return {owner["uid"] for child in namespace.children().values() for owner in child["metadata"].get("ownerReferences", [])}
+
+    eventually(lambda: owners() == {second} and namespace.converged(), "everything to be the successor's", seconds=90)
+    settled(namespace)
+    assert owners() == {second}
+    assert (namespace.passwords(), claims(namespace)) == (passwords, volumes)
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+def test_a_namespace_goes_with_the_operator_gone(operator: OperatorProcess, namespace: Namespace, kubectl: Kubectl, policy: str) -> None:
+    with_volumes(namespace, {"deletionPolicy": policy})
+    operator.kill()
+    kubectl("delete", "namespace", namespace.name, "--timeout=90s")
+    kubectl("create", "namespace", namespace.name)
+
+
+def test_paused_leaves_everything_as_it_is_and_says_so(operator: OperatorProcess, namespace: Namespace) -> None:
+    with_volumes(namespace)
+    namespace.apply({"paused": True, "api": {"replicas": 5}})
+    eventually(lambda: namespace.pipeline()["status"]["observedGeneration"] == 2, "the status to be of this generation")
+    namespace.kubectl("delete", "service", "demo-api")
+    passes = operator.passes()
+    namespace.kubectl("annotate", "fib", "demo", "look=again")
+    eventually(lambda: operator.passes() > passes, "another pass")
+    assert "Service/demo-api" not in namespace.children()
+    assert namespace.children()["Deployment/demo-api"]["spec"]["replicas"] == 2
+    namespace.apply({"paused": False, "api": {"replicas": 5}})
+    eventually(lambda: "Service/demo-api" in namespace.children(), "the work to go on")
+    eventually(lambda: namespace.children()["Deployment/demo-api"]["spec"]["replicas"] == 5, "the change to be applied")
