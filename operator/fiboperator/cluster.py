@@ -2,12 +2,12 @@
 
 import asyncio
 import datetime
-import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal, Self
 
 import aiohttp
+import orjson
 from kubernetes.aio import client, config
 from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.resource import Resource
@@ -318,7 +318,7 @@ class Cluster:
                 _request_timeout=aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=30, sock_read=WATCH_SILENCE_SECONDS),
             )
             async for line in _lines(response):
-                event = json.loads(line)
+                event = orjson.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
                     if status.get("code") == 410:
@@ -356,7 +356,7 @@ class Cluster:
                     header_params={},
                     **{"query_params": [], **options},
                 )
-                return dict(await response.json())
+                return dict(orjson.loads(await response.read()))
         except FAILURES as error:
             raise api_error(action, error) from error
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
+import orjson
 from kubernetes.aio import client
 
-# What the client raises: its own errors, and those of the transport under it.
-FAILURES: Final = (client.ApiException, aiohttp.ClientError, OSError, TimeoutError)
+# What the client raises: its own errors, those of the transport under it, and of an answer that was cut off.
+FAILURES: Final = (client.ApiException, aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError)
 
 # What the API server says of any object that a ResourceQuota has no room for, and what helps.
 QUOTA_EXCEEDED: Final = "exceeded quota"

@@ -84,7 +84,7 @@ class Scaling:
 
     async def raise_workers(self, pipeline: Pipeline, floor: int) -> None:
         """Raise the workers to the floor; without autoscaling set them to exactly that number."""
-        deployment = _deployment(pipeline, self._children.of((pipeline.namespace, pipeline.name)))
+        deployment = self._children.get((pipeline.namespace, pipeline.name), _worker_key(pipeline))
         if deployment is None:
             return
         present = deployment["spec"].get("replicas", 1)
@@ -137,8 +137,12 @@ class Scaling:
         return verdict, None
 
 
+def _worker_key(pipeline: Pipeline) -> ChildKey:
+    return "Deployment", names.child_name(pipeline.name, Component.WORKER)
+
+
 def _deployment(pipeline: Pipeline, live: Live) -> Object | None:
-    return live.get(("Deployment", names.child_name(pipeline.name, Component.WORKER)))
+    return live.get(_worker_key(pipeline))
 
 
 def live_floor(pipeline: Pipeline, live: Live) -> int | None:
