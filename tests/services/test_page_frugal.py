@@ -79,12 +79,12 @@ def test_static_files_are_compressed_and_kept_by_the_browser(standing: Pipeline)
 def test_who_has_the_present_figures_gets_no_second_copy(standing: Pipeline) -> None:
     standing.until_all_done(standing.submit_many([1, 2, 3]))
 
-    def unchanged() -> httpx.Response | None:
+    def again() -> httpx.Response:
         etag = standing.client.get("/api/live").headers["ETag"]
-        answer = standing.client.get("/api/live", headers={"If-None-Match": etag})
-        return answer if answer.status_code == 304 else None
+        return standing.client.get("/api/live", headers={"If-None-Match": etag})
 
-    assert eventually(unchanged, "a 304").content == b""
+    eventually(lambda: again().status_code == 304, "a 304")
+    assert again().content == b""
     job = standing.until(standing.submit(6), "done")
     eventually(lambda: job["id"] in standing.client.get("/api/live").text, "fresh figures")
 

@@ -1,16 +1,14 @@
 """The page's forms: a job, a burst of jobs, or a wish about a job; and the page around them, with what was wrong."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from apiflask import APIBlueprint
-from flask import Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Response, make_response, redirect, render_template, request, url_for
 
 from fibapp.api import jobs, render
 from fibapp.api.jobs import MAX_JOB_BYTES, MAX_POSITION, client, intake, parse_number, parse_state
-from fibapp.api.learner import Learner
 from fibapp.api.models import JobIn
 from fibapp.api.problems import Problem, invalid, store_away
 from fibapp.api.strict import validate
@@ -102,9 +100,7 @@ def _query() -> dict[str, Any]:
 
 
 def _values(form: Form, problem: Problem | None) -> dict[str, Any]:
-    bounds, costs, known = intake().bounds, Costs(), False
-    with suppress(StoreAway):
-        costs, known = _learner().costs(), True
+    bounds, costs = intake().bounds, render.overview().costs()
     burst_n = costs.recursive_n(BURST_SECONDS, bounds.recursive)
     return {
         "form": form,
@@ -112,7 +108,7 @@ def _values(form: Form, problem: Problem | None) -> dict[str, Any]:
         "bounds": bounds,
         "algorithms": ALGORITHMS,
         "cost": _cost(form, costs, bounds),
-        "costs": costs.document() if known else None,
+        "costs": costs.document(),
         "measured": costs.measured(form.algorithm),
         "burst": {"jobs": burst_size(), "n": burst_n, "each": costs.seconds("recursive", burst_n)},
         "token": uuid4(),
@@ -156,8 +152,3 @@ def _algorithm(text: str | None) -> Algorithm:
 def _cost(form: Form, costs: Costs, bounds: Bounds) -> float | None:
     n = _integer(form.n)
     return costs.seconds(form.algorithm, n) if isinstance(n, int) and 0 <= n <= bounds.largest(form.algorithm) else None
-
-
-def _learner() -> Learner:
-    found: Learner = current_app.extensions["learner"]
-    return found

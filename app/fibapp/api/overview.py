@@ -11,6 +11,7 @@ from fibapp.api.learner import Learner
 from fibapp.api.stats import Stats
 from fibapp.costs import Costs
 from fibapp.load import Load, measure, pod_of
+from fibapp.store import StoreAway
 from fibapp.store.load import Decision, LoadStore
 from fibapp.store.view import Computing, Unpublished, ViewStore
 from fibapp.words import number, plural, span
@@ -61,17 +62,29 @@ class Overview:
         self._learner = learner
         self._lock = Lock()
         self._seen: Seen | None = None
+        self._failure: StoreAway | None = None
         self._fresh_until = 0.0
 
     def see(self) -> Seen:
-        """The present view, at most about a second old. Raises StoreAway."""
+        """The present view, at most about a second old. Raises StoreAway, and for a second again without asking: nobody queues for a wait."""
         with self._lock:
             begun = time.monotonic()
-            if self._seen is None or begun >= self._fresh_until:
-                self._seen = self._look()
+            if begun >= self._fresh_until:
+                try:
+                    self._seen, self._failure = self._look(), None
+                except StoreAway as error:
+                    self._failure = error
                 ended = time.monotonic()
-                self._fresh_until = ended + max(FRESH_SECONDS, COST_FACTOR * (ended - begun))
+                self._fresh_until = ended + (FRESH_SECONDS if self._failure else max(FRESH_SECONDS, COST_FACTOR * (ended - begun)))
+            if self._failure is not None:
+                raise self._failure
+            assert self._seen is not None, "seen or failed above"
             return self._seen
+
+    def costs(self) -> Costs:
+        """What jobs are expected to cost, as far as this application saw it; asks nobody."""
+        seen = self._seen
+        return seen.costs if seen else Costs()
 
     def _look(self) -> Seen:
         costs, counts, decision = self._learner.costs(), self._stats.counts(), self._stats.decision()

@@ -49,7 +49,7 @@ function options(plot, series, more) {
     cursor: { show: false },
     scales: { x: { range: (_, min, max) => [Math.min(min, max - FIRST_WINDOW), max] }, y: { range: (_, __, max) => [0, Math.max(5, max * 1.1)] } },
     padding: [8, 8, 0, 0],
-    axes: [{ ...axis, size: 28, space: 60, values: "{HH}:{mm}" }, { ...axis, size: 44, space: 36, values: whole }],
+    axes: [{ ...axis, size: 28, space: 60, incrs: [60, 120, 300, 600], values: "{HH}:{mm}" }, { ...axis, size: 44, space: 36, values: whole }],
     series: [{}, ...series],
     ...more,
   };

@@ -21,7 +21,6 @@ function cost() {
     output.textContent = `A whole number from 0 to ${largest.toLocaleString("en")}, please.`;
     return;
   }
-  if (!form.dataset.costs) return;
   const costs = JSON.parse(form.dataset.costs);
   const mine = costs[algorithm.value];
   const units = algorithm.value === "recursive" ? mine.base ** value : value ** mine.exponent;
