@@ -170,10 +170,10 @@ def test_workers_are_shown_with_what_they_compute_and_why_there_are_so_many(stan
 
 
 def test_a_jobs_page_becomes_done_by_itself_and_tells_its_way(standing: Pipeline, page: Page) -> None:
-    job = standing.submit(37)
+    job = standing.submit(35)
     go(page, standing, f"/api/jobs/{job}")
-    expect(page.get_by_role("heading", name="F(37)")).to_be_visible()
-    expect(page.locator("#digits")).to_have_text("24157817", timeout=20_000)
+    expect(page.get_by_role("heading", name="F(35)")).to_be_visible()
+    expect(page.locator("#digits")).to_have_text("9227465", timeout=60_000)
     steps = page.get_by_role("region", name="Timeline").get_by_role("listitem")
     expect(steps).to_have_count(4)
     for step, name in zip(steps.all(), ("Accepted", "Published", "Claimed", "Stored"), strict=True):

@@ -66,7 +66,7 @@ class Overview:
         self._fresh_until = 0.0
 
     def see(self) -> Seen:
-        """The present view, at most about a second old. Raises StoreAway, and for a second again without asking: nobody queues for a wait."""
+        """The present view, at most about a second old. Raises StoreAway, and again for a second without asking: nobody waits twice."""
         with self._lock:
             begun = time.monotonic()
             if begun >= self._fresh_until:
