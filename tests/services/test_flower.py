@@ -143,13 +143,13 @@ def test_figures_are_those_of_the_pipeline(standing: Pipeline, flower: httpx.Cli
         assert 0 < found["now"] - worker["started"] < 3600
     eventually(lambda: figures(flower)["samples"]["succeeded"][-1:] == [0], "a sample after the jobs")
     samples = figures(flower)["samples"]
-    assert sum(rate > 0 for rate in samples["succeeded"]) >= 1
+    assert any(samples["succeeded"])
     assert any(p50 is not None and 0 < p50 <= p95 for p50, p95 in zip(samples["p50"], samples["p95"], strict=True))
     assert samples["online"][-1] == 2
-    assert (samples["ready"][-1], samples["unacked"][-1]) == (0, 0)
     later = flower.get("/flower/monitor/figures", params={"since": samples["time"][-2]}).json()["samples"]
     assert later["time"][0] == samples["time"][-1]
     assert flower.get("/flower/monitor/figures", params={"since": "yesterday"}).status_code == 400
+    eventually(lambda: figures(flower)["queue"] == {"ready": 0, "unacked": 0}, "the broker to say that the queue is empty")
 
 
 def test_a_backlog_is_seen_as_queue_depth_and_busy_workers(standing: Pipeline, flower: httpx.Client) -> None:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from queue import Empty, Queue
 from typing import Any
 
 from celery import Celery
@@ -12,6 +13,11 @@ from flower.events import Events
 from kombu import Connection
 
 RECONNECT_SECONDS = 1.0
+IN_HAND = 20_000
+"""How many events may wait in this process. More stay in the broker, which drops them after five seconds: a dashboard that is too slow
+for a burst shows less of it, and its memory does not grow."""
+AT_ONCE = 100
+"""How many of them are taken in before requests get their turn."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +31,8 @@ class Listener(Events):  # type: ignore[misc]
         """Since when events are heard, in seconds since 1970; None while the broker is away."""
         self._observe = observe
         self._complained = False
+        self._waiting: Queue[dict[str, Any]] = Queue(IN_HAND)
+        self._taking = False
 
     def run(self) -> None:
         """Listen for ever."""
@@ -40,12 +48,30 @@ class Listener(Events):  # type: ignore[misc]
             time.sleep(RECONNECT_SECONDS)
 
     def on_event(self, event: dict[str, Any]) -> None:
-        """An event came; what is known of it belongs to the event loop."""
-        self.io_loop.add_callback(self._take, event)
+        """An event came; what is known of it belongs to the event loop. Waits while too many are in hand."""
+        self._waiting.put(event)
+        if not self._taking:
+            self._take_soon()
 
-    def _take(self, event: dict[str, Any]) -> None:
-        self._observe(event)
-        self.state.event(event)
+    def _take_soon(self) -> None:
+        self._taking = True
+        self.io_loop.add_callback(self._take)
+
+    def _take(self) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                event = self._waiting.get_nowait()
+            except Empty:
+                break
+            try:
+                self._observe(event)
+                self.state.event(event)
+            except Exception:
+                logger.exception("an event that cannot be understood")
+        # First the note, then the look: one that comes in between is seen by this or by its bringer.
+        self._taking = False
+        if not self._waiting.empty():
+            self._take_soon()
 
     def _ready(self) -> None:
         self.since = time.time()

@@ -61,7 +61,7 @@
       failed: figures.totals.failed,
     };
     for (const card of page.querySelectorAll("[data-card]")) card.textContent = show.count(cards[card.dataset.card]);
-    document.getElementById("since").textContent = "Counts since Flower's start, " + day(figures.since) + ", " + clock(figures.since) + ".";
+    document.getElementById("since").textContent = "Heard since Flower's start, " + day(figures.since) + ", " + clock(figures.since) + ".";
     const rows = figures.workers.map((worker) => workerRow(worker, figures.now, heard));
     if (!rows.length) {
       const cell = element("td", "No worker has been heard yet.", "empty-table-message");
