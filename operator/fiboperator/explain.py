@@ -64,9 +64,15 @@ def _acting(autoscaler: Object) -> Verdict:
             return Verdict(False, "Progressing", "the HorizontalPodAutoscaler has not looked at the workers yet")
         if condition["status"] != "True":
             reason, message = condition.get("reason", "ScalingInactive"), condition.get("message", "")
-            hint = " Is metrics-server running? Until then no worker is removed." if "Metric" in reason else ""
-            return Verdict(False, reason, f"{message.rstrip('.')}.{hint}")
+            return Verdict(False, reason, f"{message.rstrip('.')}.{_hint(reason, message)}")
     return Verdict(True, "ScalingActive", _cpu(autoscaler))
+
+
+def _hint(reason: str, message: str) -> str:
+    if "Metric" not in reason:
+        return ""
+    # Of pods that have just started there are no figures yet, with any metrics-server.
+    return f"{'' if 'targeted pods' in message else ' Is metrics-server running?'} Until there are figures no worker is removed."
 
 
 def _cpu(autoscaler: Object) -> str:
@@ -85,5 +91,4 @@ def _blocked(deployment: Object | None, children: Mapping[ChildKey, Object], tol
 
 
 def _sentence(*parts: str) -> str:
-    text = "; ".join(" ".join(part.split()) for part in parts if part)
-    return text if text.endswith((".", "?")) else f"{text}."
+    return "; ".join(" ".join(part.split()).rstrip(".") for part in parts if part) + "."

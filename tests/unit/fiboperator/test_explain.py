@@ -21,13 +21,13 @@ def load(queued: int = 0, seconds: float = 0) -> Reading:
 
 
 def children(
-    workers: int = 3, ready: int | None = None, cpu: int | None = 20, failure: Object | None = None
+    workers: int = 3, ready: int | None = None, cpu: int | None = 20, failure: Object | None = None, message: str = NO_METRICS
 ) -> dict[tuple[str, str], Object]:
     """Workers and their autoscaler, which sees a CPU use of `cpu` percent; None: it gets no metrics."""
     scaling: Object = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}
     metrics: list[Object] | None = [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": cpu}}}]
     if cpu is None:
-        scaling = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": NO_METRICS}
+        scaling = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": message}
         metrics = None
     return {
         ("Deployment", "demo-worker"): {
@@ -102,7 +102,17 @@ TABLE: list[tuple[str, Object, Reading, Live, bool, str, str]] = [
         children(cpu=None),
         False,
         "FailedGetResourceMetric",
-        f"3 of 3-10 workers: nothing is queued; {NO_METRICS}. Is metrics-server running? Until then no worker is removed.",
+        f"3 of 3-10 workers: nothing is queued; {NO_METRICS}. Is metrics-server running? Until there are figures no worker is removed.",
+    ),
+    (
+        "workers so new that there are no figures, and too few of them",
+        {},
+        load(900, 900),
+        children(cpu=None, message="did not receive metrics for targeted pods (pods might be unready)"),
+        False,
+        "FailedGetResourceMetric",
+        "3 of 3-10 workers: 900 s of queued and running work, 30 s wanted; did not receive metrics for targeted pods (pods might be "
+        "unready). Until there are figures no worker is removed; more would be needed than spec.worker.autoscaling.maxReplicas allows.",
     ),
     (
         "a quota",
