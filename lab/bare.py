@@ -140,6 +140,7 @@ class BareControlPlane:
         return [
             f"--kubeconfig={self.kubeconfig}",
             "--leader-elect=false",
+            "--controllers=*,-horizontal-pod-autoscaler-controller",  # it would only tell of missing metrics, at its own times
             "--bind-address=127.0.0.1",
             f"--secure-port={free_port()}",
             f"--cert-dir={self.folder / 'certificates'}",

@@ -74,6 +74,11 @@ class Cluster:
     async def close(self) -> None:
         await self._api.close()
 
+    async def has_pipelines(self) -> bool:
+        """Whether there is a FibPipeline at all."""
+        page = await self._request("get", "list FibPipelines", self._resource(names.KIND).path(namespace=self._namespace), limit=1)
+        return bool(page.get("items"))
+
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
         """An object as it is now; None when it does not exist."""
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import kopf
 from prometheus_client import start_http_server
 
-from . import metrics, names
+from . import deafness, metrics, names
 from .children import Children, PipelineKey
 from .cluster import Cluster
 from .errors import ApiError
@@ -39,6 +39,7 @@ class Operator:
         self.loads = LoadPolls(self._heard, os.environ.get("FIBPIPELINE_LOAD_URL") or URL)
         self.reconciler = Reconciler(cluster, children, _release(), self.watches.trouble, self.loads)
         self.tasks = [asyncio.create_task(self.watches.run()), asyncio.create_task(self._work())]
+        self.tasks.append(asyncio.create_task(deafness.listen(self.reconciler.pipelines.__len__, cluster.has_pipelines)))
 
     def _heard(self, key: PipelineKey, news: News) -> None:
         if news is News.DEEDS:

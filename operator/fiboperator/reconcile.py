@@ -19,6 +19,12 @@ from .status import Problem
 
 # A permanent refusal may be lifted by a person who changes something that no watch of ours shows (RBAC, a quota).
 SLOW_RETRY_SECONDS = 60.0
+# What pods cannot be made or started without.
+APPLIED_FIRST = ("Secret", "ConfigMap", "ServiceAccount")
+
+
+class Outdated(Exception):
+    """The FibPipeline has changed since the pass began."""
 
 
 class Reconciler:
@@ -62,7 +68,10 @@ class Reconciler:
             await self._report(body, status.of_unreadable(body["metadata"]["generation"], problem, _status(body), _now()))
             return None
         reading = self._scaling.reading(pipeline)
-        hindrance, failure, retry = await self._converge(pipeline, body, reading)
+        try:
+            hindrance, failure, retry = await self._converge(pipeline, body, reading)
+        except Outdated:
+            return 0.0
         if key not in self.pipelines:
             return None
         children, previous, now = self._children.of(key), _status(body), _now()
@@ -94,17 +103,19 @@ class Reconciler:
         credentials = await self._credentials(pipeline, live)
         floor = self._scaling.floor(pipeline, reading, live)
         wanted = desired(Context(pipeline, credentials, self._release, floor))
-        if _status(body):  # not its first pass: what is missing was there before, or a watch is behind
-            await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], live)
+        unwanted = _unwanted(pipeline, wanted, live)
+        if _status(body) or unwanted:  # not its first pass: what is missing was there before, or a watch is behind
+            await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], unwanted, live)
         refuse_foreign(pipeline, wanted, live)
         wanted, refused = await self._grow_volumes(wanted, live)
         wanted = [stamped(child) for child in wanted]
         changed = [child for child in wanted if volumes.can_be_applied(child, live) and not is_applied(child, live.get(key_of(child)))]
         await self._scaling.keep_busy(pipeline, reading, live, floor)
-        # Secrets first: no pod ever starts, and no volume is ever initialised, with a password that was not kept.
-        await self._apply([child for child in changed if child["kind"] == "Secret"], live)
-        await self._apply([child for child in changed if child["kind"] != "Secret"], live)
-        await self._prune(pipeline, wanted, live)
+        # Secrets first: no pod ever starts, and no volume is ever initialised, with a password that was not kept. Nor is a pod refused
+        # for want of its ServiceAccount, after which its controller would wait longer and longer, should we be killed in between.
+        await self._apply([child for child in changed if child["kind"] in APPLIED_FIRST], live)
+        await self._apply([child for child in changed if child["kind"] not in APPLIED_FIRST], live)
+        await asyncio.gather(*(self._cluster.delete(child) for child in unwanted))
         await self._replace_stuck_pods(live)
         await self._scaling.raise_workers(pipeline, floor)
         if refused:
@@ -127,17 +138,21 @@ class Reconciler:
             refuse_new_key_to_old_data(pipeline, component, data, live)
         return {component: {**generate(component), **data} for component, data in credentials.items()}
 
-    async def _look_again(self, pipeline: Pipeline, missing: list[Object], live: Live) -> None:
-        """Before anything is made again: is it really gone, and the pipeline really still there?
+    async def _look_again(self, pipeline: Pipeline, missing: list[Object], unwanted: list[Object], live: Live) -> None:
+        """Before anything is made again or deleted: is it really gone, and the pipeline really still as we know it?
 
-        Making children for a deleted pipeline would set us against the garbage collector.
+        Making children for a deleted pipeline would set us against the garbage collector, and what an old spec did not want, the present
+        one may. Raises Outdated when the pipeline is newer, Blocked when it is gone.
         """
-        if not missing:
+        if not missing and not unwanted:
             return
         now = await self._cluster.read(names.KIND, pipeline.namespace, pipeline.name)
         if now is None or now["metadata"]["uid"] != pipeline.uid:
             self.forget((pipeline.namespace, pipeline.name), pipeline.uid)
             raise Blocked(Problem("Gone", "The FibPipeline was deleted."))
+        if now["metadata"]["generation"] > pipeline.generation:
+            self.observe(now)
+            raise Outdated
         found = await asyncio.gather(
             *(self._cluster.read(child["kind"], pipeline.namespace, child["metadata"]["name"]) for child in missing)
         )
@@ -167,16 +182,6 @@ class Reconciler:
         refused = [problem for _, problem in grown.values() if problem]
         return [grown[key_of(child)][0] if key_of(child) in grown else child for child in wanted], next(iter(refused), None)
 
-    async def _prune(self, pipeline: Pipeline, wanted: list[Object], live: Live) -> None:
-        """Delete what this pipeline owns and no longer wants. Credentials are never pruned."""
-        keys = {key_of(child) for child in wanted}
-        unwanted = [
-            child
-            for key, child in live.items()
-            if key not in keys and key[0] in APPLIED_KINDS and key[0] != "Secret" and owner(child).get("uid") == pipeline.uid
-        ]
-        await asyncio.gather(*(self._cluster.delete(child) for child in unwanted))
-
     async def _replace_stuck_pods(self, live: Live) -> None:
         """Delete what keeps a mended StatefulSet from going on; see `health.stuck_pods`."""
         stuck = [
@@ -202,6 +207,16 @@ class Reconciler:
             return
         for kind, reason, message in status.transitions(previous, current):
             await self._cluster.post_event(body, kind, reason, message)
+
+
+def _unwanted(pipeline: Pipeline, wanted: list[Object], live: Live) -> list[Object]:
+    """What this pipeline owns and no longer wants. Credentials are never among it."""
+    keys = {key_of(child) for child in wanted}
+    return [
+        child
+        for key, child in live.items()
+        if key not in keys and key[0] in APPLIED_KINDS and key[0] != "Secret" and owner(child).get("uid") == pipeline.uid
+    ]
 
 
 def _status(body: Object) -> Object:
