@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from fibapp.api.history import LENGTH, RATE_SECONDS, History, Point
-from fibapp.api.overview import Seen, resting, tiles
+from fibapp.api.overview import Overview, Seen, resting, tiles
 from fibapp.costs import Costs
 from fibapp.load import Work, measure
+from fibapp.store import StoreAway
 from fibapp.store.load import Decision
 from fibapp.store.view import Computing, Unpublished
 
@@ -97,3 +98,30 @@ def test_the_memory_is_bounded_and_spaced() -> None:
     points = history.document()
     assert len(points) == LENGTH
     assert {later["at"] - earlier["at"] for earlier, later in pairwise(points)} == {2}
+
+
+class Away:
+    """A store that does not answer, and counts how often it was asked."""
+
+    asked = 0
+
+    def counts(self) -> dict[str, int]:
+        self.asked += 1
+        raise StoreAway("away")
+
+
+class Assumed:
+    """Costs that nobody learned."""
+
+    def costs(self) -> Costs:
+        return Costs()
+
+
+def test_a_store_that_is_away_is_asked_once_for_all_who_come() -> None:
+    away = Away()
+    overview = Overview(away, None, None, Assumed())  # type: ignore[arg-type]
+    for _ in range(5):
+        with pytest.raises(StoreAway):
+            overview.see()
+    assert away.asked == 1, "else every thread of the API would wait for it, one after another"
+    assert overview.costs() == Costs()
