@@ -36,7 +36,7 @@ def blockage(live: Object, pods: Iterable[Object], volumes: Iterable[Object], to
     for pod in pods:
         if pending and (message := unschedulable(pod)) and _is_about_volumes(message):
             return _pending_volume(pending[0], told.get(_key(pending[0]), message))
-        if blocked := blocked_pod(pod, told):
+        if blocked := blocked_pod(pod, told) or _lost(pod):
             return blocked
     if pending and not any(not pod["spec"]["nodeName"] for pod in pods):
         return _pending_volume(pending[0], told.get(_key(pending[0]), ""))
@@ -70,6 +70,19 @@ def blocked_pod(pod: Object, told: Told) -> Blockage | None:
     if _is_not_set_up(pod) and (note := told.get(_key(pod))):
         return Blockage("Degraded", f"Pod {name} cannot be set up on its node: {note}")
     return None
+
+
+def _lost(pod: Object) -> Blockage | None:
+    # Only a node's controller calls a pod unready whose containers were ready when the node was last heard of.
+    deserted = _condition(pod, "Ready").get("status") == "False" and _condition(pod, "ContainersReady").get("status") == "True"
+    leaving = "deletionTimestamp" in pod["metadata"]
+    if not deserted or (leaving and _condition(pod, "DisruptionTarget").get("reason") != "DeletionByTaintManager"):
+        return None
+    name, node = pod["metadata"]["name"], pod["spec"]["nodeName"]
+    return Blockage(
+        "NodeLost",
+        f"Node {node} with pod {name} does not answer. Bring it back or, if it is gone for good, run kubectl delete node {node}.",
+    )
 
 
 def unschedulable(pod: Object) -> str:

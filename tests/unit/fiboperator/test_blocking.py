@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fiboperator.blocking import Blockage, blockage, unexplained
+from fiboperator.blocking import Blockage, blockage, blocked_pod, unexplained
 
 LABELS = {"app.kubernetes.io/component": "postgresql"}
 
@@ -149,3 +149,26 @@ def test_nothing_is_asked_about_a_pipeline_that_is_well_or_only_starts() -> None
     running = container("state: {running: {}}, ready: true")
     live = {("StatefulSet", "demo-postgresql"): workload(), ("Pod", "p"): running, ("Pod", "q"): pod("{}", node="")}
     assert unexplained({**live, ("PersistentVolumeClaim", "c"): claim()}) == []
+
+
+DESERTED = "{{conditions: [{{type: Ready, status: 'False'}}, {{type: ContainersReady, status: '{}'}}{}]}}"
+EVICTED = ", {type: DisruptionTarget, status: 'True', reason: DeletionByTaintManager}"
+
+
+@pytest.mark.parametrize(
+    ("containers", "more", "deleted", "lost"),
+    [
+        ("True", "", False, True),
+        ("False", "", False, False),  # a probe fails: its node says so
+        ("True", "", True, False),  # it ends, as it was told to
+        ("True", EVICTED, True, True),  # Kubernetes gave the node up
+    ],
+)
+def test_a_node_that_does_not_answer_is_named(containers: str, more: str, deleted: bool, lost: bool) -> None:
+    deserted = pod(DESERTED.format(containers, more))
+    if deleted:
+        deserted["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    stateful_set = {"kind": "StatefulSet", "metadata": {"name": "demo-postgresql"}, "spec": {}, "status": {}}
+    found = blockage(stateful_set, [deserted], [], {})
+    assert (found is not None and found.reason == "NodeLost" and "Node node-1 with pod demo-postgresql-0" in found.message) is lost
+    assert blocked_pod(deserted, {}) is None, "deleting it would help nobody"

@@ -1,0 +1,65 @@
+"""A node is drained, and another one dies: every accepted job is done, the pipeline is Ready again, and says the truth in between."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.e2e.conftest import Pipeline
+from tests.waiting import eventually
+
+JOBS, N, RESULT = 60, 27, "196418"
+OWN_NAMESPACES = ("traefik", "fibpipeline-system", "kube-system", "local-path-storage")
+
+
+def test_row_53_a_node_is_drained_under_load(pipeline: Pipeline) -> None:
+    pipeline.wait_ready()
+    node = next(pod["spec"]["nodeName"] for pod in pods(pipeline, "worker"))
+    paths = pipeline.submit_batch(JOBS, N)
+    try:
+        # No budget of ours may hold it up for ever, not even that of the only broker.
+        pipeline.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=100s")
+        assert not [pod for pod in pods(pipeline) if pod["spec"].get("nodeName") == node]
+    finally:
+        pipeline.kubectl("uncordon", node)
+    pipeline.wait_ready()
+    assert [pipeline.result(path, seconds=180)["result"] for path in paths] == [RESULT] * JOBS
+
+
+def test_a_lost_node_is_named_and_nothing_is_lost_with_it(pipeline: Pipeline) -> None:
+    pipeline.wait_ready()
+    node = node_of_its_own(pipeline)
+    paths = pipeline.submit_batch(JOBS, N)
+    with lost(node):
+        eventually(lambda: f"Node {node} " in pipeline.condition()["message"], "the lost node to be named", 90, 0.5)
+        assert pipeline.condition()["status"] == "False"
+    pipeline.wait_ready()
+    assert [pipeline.result(path, seconds=180)["result"] for path in paths] == [RESULT] * JOBS
+
+
+def pods(pipeline: Pipeline, component: str = "") -> list[dict[str, dict[str, str]]]:
+    """The pipeline's pods, of one component or of all."""
+    selector = f"app.kubernetes.io/component={component}" if component else "app.kubernetes.io/instance=demo"
+    return list(pipeline.read("pods", "-l", selector)["items"])
+
+
+def node_of_its_own(pipeline: Pipeline) -> str:
+    """A node with a part of the pipeline that has no double, and nothing that everybody needs."""
+    needed = {
+        pod["spec"].get("nodeName")
+        for pod in pipeline.read("pods", "--all-namespaces")["items"]
+        if pod["metadata"]["namespace"] in OWN_NAMESPACES and pod["metadata"]["ownerReferences"][0]["kind"] != "DaemonSet"
+    }
+    parts = [pod for component in ("rabbitmq", "postgresql", "flower", "worker") for pod in pods(pipeline, component)]
+    return next(pod["spec"]["nodeName"] for pod in parts if pod["spec"]["nodeName"] not in needed)
+
+
+@contextmanager
+def lost(node: str) -> Iterator[None]:
+    """The lab's node without power."""
+    number = node.rpartition("-")[2]
+    subprocess.run([sys.executable, "-m", "lab", "node-kill", number], check=True, timeout=60)
+    try:
+        yield
+    finally:
+        subprocess.run([sys.executable, "-m", "lab", "node-start", number], check=True, timeout=120)
