@@ -79,10 +79,8 @@ def _lost(pod: Object) -> Blockage | None:
     if not deserted or (leaving and _condition(pod, "DisruptionTarget").get("reason") != "DeletionByTaintManager"):
         return None
     name, node = pod["metadata"]["name"], pod["spec"]["nodeName"]
-    return Blockage(
-        "NodeLost",
-        f"Node {node} with pod {name} does not answer. Bring it back or, if it is gone for good, run kubectl delete node {node}.",
-    )
+    remedy = f"Bring it back or, if it is gone for good, run kubectl delete node {node}."
+    return Blockage("NodeLost", f"Node {node} with pod {name} does not answer. {remedy}")
 
 
 def unschedulable(pod: Object) -> str:
