@@ -123,3 +123,19 @@ async def test_a_kept_volume_grows_to_what_its_next_pipeline_asks_for() -> None:
     await world.reconcile()
     assert "grow data-demo-postgresql-0 30Gi" in world.cluster.written
     assert template_size(world) == "30Gi"
+
+
+async def test_a_child_that_is_leaving_is_not_written_any_more() -> None:
+    world = World()
+    await world.reconcile()
+    leaving = world.cluster.objects["Deployment", "demo-api"]["metadata"]
+    leaving.update(deletionTimestamp="2026-01-01T00:00:00Z", resourceVersion=str(next(world.cluster.versions)))
+    world.submit({"api": {"replicas": 4}}, generation=2)
+    world.watch()
+    await world.reconcile()
+    assert world.cluster.written == ["status"]
+    del world.cluster.objects["Deployment", "demo-api"]
+    world.watch()
+    await world.reconcile()
+    assert "create Deployment demo-api" in world.cluster.written
+    assert world.cluster.objects["Deployment", "demo-api"]["spec"]["replicas"] == 4
