@@ -16,6 +16,7 @@ from tests.waiting import eventually
 
 # Something but nothingness is drawn.
 PAINTED = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value !== 0)"
+DRAWING = "canvas => canvas.toDataURL()"
 PATHS = (
     *("", "overview", "workers", "tasks", "broker", "monitor", "nothing"),
     *("metrics", "monitor/figures", "api/tasks", "monitor/monitor.js", "static/css/flower.css"),
@@ -212,11 +213,11 @@ def test_every_tab_in_a_browser(standing: Pipeline, flower: httpx.Client, browse
         expect(page.get_by_role("button", name="3 h")).to_have_attribute("aria-pressed", "true")
         expect(page.locator("canvas")).to_have_count(len(charts))
         # Flower's own theme switch reaches the charts, too.
-        before = page.locator('[data-chart="cpu"] canvas').evaluate("canvas => canvas.toDataURL()")
+        cpu = page.locator('[data-chart="cpu"] canvas')
+        before = cpu.evaluate(DRAWING)
         page.locator("#theme-toggle").click()
         page.get_by_role("button", name="Dark").click()
-        changed = f"document.querySelector('[data-chart=\"cpu\"] canvas').toDataURL() !== '{before}'"
-        page.wait_for_function(changed)
+        eventually(lambda: cpu.evaluate(DRAWING) != before, "the chart in dark colours")
     assert {httpx.URL(url).host for url in asked if not url.startswith("data:")} == {"127.0.0.1"}
 
 
