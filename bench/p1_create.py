@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from bench.cluster.audit import Request
 from bench.cluster.control import OPERATOR, PIPELINES, Control
 from bench.cluster.fanout import Object, apply_all, children
 from bench.table import Row, figure, lower, times
+from lab.audit import Request
 
 PIPELINES_A_ROUND = 8
 AT_ONCE = 32

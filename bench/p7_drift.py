@@ -2,10 +2,10 @@
 
 from statistics import median
 
-from bench.cluster.audit import Request
 from bench.cluster.control import OPERATOR, PEER, Control
 from bench.processes import wait_until
 from bench.table import Row, figure, quantile, times
+from lab.audit import Request
 
 FAULTS = 100
 """Of each sort."""

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import httpx
 
-from bench.cluster.audit import Audit
 from bench.processes import ROOT, BenchError, Program, wait_until
+from lab.audit import Audit
 from lab.bare import TOKEN, BareControlPlane
 from lab.services import free_port
 from lab.settings import Settings

@@ -168,6 +168,10 @@ class Namespace:
         """The data of the credentials."""
         return {key: item["data"] for key, item in self.children().items() if key.startswith("Secret/")}
 
+    def play_kubelet(self, pod: str, status: dict[str, Any]) -> None:
+        """Give a pod a status; nobody else writes it here."""
+        self.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+
     def converged(self) -> bool:
         """All children are there and the status is of the present generation."""
         pipeline = self.pipeline()
@@ -206,6 +210,34 @@ def namespace(kubectl: Kubectl, api: httpx.Client) -> Iterator[Namespace]:
     kubectl("create", "namespace", name)
     yield Namespace(kubectl, api, name)
     kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def storage_class(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A class with volumes for the pipeline; whether it may expand them is the parameter."""
+    name = f"class-{secrets.token_hex(3)}"
+    body = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name},
+        "provisioner": "kubernetes.io/no-provisioner",
+        "allowVolumeExpansion": request.param,
+    }
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "storageClassName": name,
+            "capacity": {"storage": "50Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": "/nowhere"},
+        },
+    }
+    for each in (body, volume):
+        kubectl("create", "-f", "-", stdin=json.dumps(each))
+    yield name
+    kubectl("delete", "--wait=false", f"storageclass/{name}", f"persistentvolume/{name}")
 
 
 @pytest.fixture

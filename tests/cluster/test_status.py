@@ -1,7 +1,6 @@
 """What a person reads when something is in the way: the object, the reason and the remedy. There are no nodes: kubelets are played."""
 
 import json
-from typing import Any
 
 from tests.cluster.conftest import Namespace, OperatorProcess, settled
 from tests.waiting import eventually
@@ -16,11 +15,6 @@ def told(namespace: Namespace, kind: str, reason: str) -> str:
 def look_again(namespace: Namespace) -> None:
     """A pass at once; the operator would look by itself some seconds later."""
     namespace.kubectl("annotate", "--overwrite", "fib", "demo", f"look={namespace.pipeline()['metadata']['resourceVersion']}")
-
-
-def play_kubelet(namespace: Namespace, pod: str, status: dict[str, Any]) -> None:
-    """Give a pod a status; nobody else writes it here."""
-    namespace.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
 
 
 def test_a_quota_that_is_too_small_is_named_for_both_kinds_of_workload(operator: OperatorProcess, namespace: Namespace) -> None:
@@ -78,7 +72,7 @@ def test_row_49_a_pod_stuck_on_a_bad_image_is_named_and_replaced_once_the_image_
     settled(namespace)
     waiting = {"name": "postgresql", "image": "nowhere/postgres:1x", "imageID": "", "ready": False, "restartCount": 0}
     status = {"phase": "Pending", "containerStatuses": [{**waiting, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
-    play_kubelet(namespace, "demo-postgresql-0", status)
+    namespace.play_kubelet("demo-postgresql-0", status)
     message = told(namespace, "DatabaseReady", "Degraded")
     assert "Pod demo-postgresql-0, container postgresql: ImagePullBackOff nowhere/postgres:1x" in message
     namespace.apply({"postgresql": {"image": "postgres:18"}})
@@ -92,7 +86,7 @@ def test_a_volume_whose_class_is_missing(operator: OperatorProcess, namespace: N
     settled(namespace)
     message = "0/5 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    play_kubelet(namespace, "demo-rabbitmq-0", {"conditions": [condition]})
+    namespace.play_kubelet("demo-rabbitmq-0", {"conditions": [condition]})
     reason = 'PersistentVolumeClaim data-demo-rabbitmq-0 waits for a volume (class fast): storageclass.storage.k8s.io "fast" not found'
     eventually(lambda: reason in namespace.condition("BrokerReady")["message"], "the missing class to be named", seconds=60)
     assert namespace.condition()["reason"] == "VolumePending"

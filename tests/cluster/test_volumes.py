@@ -1,8 +1,6 @@
 """Storage on a real API server: it grows where the class allows, is refused in words where not, and never takes the pod along."""
 
 import json
-import secrets
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,34 +9,6 @@ from tests.cluster.kubectl import Kubectl
 from tests.waiting import eventually
 
 CLAIM = "data-demo-postgresql-0"
-
-
-@pytest.fixture
-def storage_class(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A class with volumes for the pipeline; whether it may expand them is the parameter."""
-    name = f"class-{secrets.token_hex(3)}"
-    body = {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": name},
-        "provisioner": "kubernetes.io/no-provisioner",
-        "allowVolumeExpansion": request.param,
-    }
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "storageClassName": name,
-            "capacity": {"storage": "50Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "hostPath": {"path": "/nowhere"},
-        },
-    }
-    for each in (body, volume):
-        kubectl("create", "-f", "-", stdin=json.dumps(each))
-    yield name
-    kubectl("delete", "--wait=false", f"storageclass/{name}", f"persistentvolume/{name}")
 
 
 def with_storage(storage_class: str, size: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ class Request:
 
     user: str
     verb: str
+    group: str
     resource: str
     namespace: str
     name: str
@@ -32,6 +33,12 @@ class Request:
     def object(self) -> tuple[str, str, str]:
         """What it was about, without the subresource."""
         return self.resource.partition("/")[0], self.namespace, self.name
+
+    @property
+    def rights(self) -> set[tuple[str, str, str]]:
+        """The rights that it was granted by, each as (verb, group, resource); none of an address that is no resource."""
+        verbs = {self.verb, *(["create"] if self.verb == "patch" and self.code == 201 else [])}  # an apply that found nothing there
+        return {(verb, self.group, self.resource) for verb in verbs if self.resource}
 
 
 class Audit:
@@ -69,6 +76,7 @@ def _request(event: dict[str, Any]) -> Request:
     return Request(
         user=event["user"]["username"],
         verb=event["verb"],
+        group=about.get("apiGroup", ""),
         resource=f"{resource}/{part}" if part else resource,
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
