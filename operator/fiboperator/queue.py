@@ -28,7 +28,7 @@ class WorkQueue(Generic[Key]):
         self._running: set[Key] = set()
         self._again: set[Key] = set()  # running keys that were added meanwhile
         self._timers: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
-        self._failures: dict[Key, int] = {}
+        self._failures: dict[Key, tuple[int, float]] = {}  # how many in a row, and when the delay after the last is over
         self._ready = asyncio.Condition()
         self._wakeups: set[asyncio.Task[None]] = set()
         self.last_progress = clock()
@@ -60,10 +60,17 @@ class WorkQueue(Generic[Key]):
         self._timers[key] = (due, asyncio.get_running_loop().call_later(delay, self._fire, key))
 
     def add_failed(self, key: Key, at_least: float = 0.0) -> float:
-        """Ask for a pass after a failed one: the delay doubles from 0.5 s up to two minutes, but is `at_least` so long. Returns it."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        delay = max(at_least, min(BACKOFF_BASE_SECONDS * 2.0**failures, BACKOFF_CAP_SECONDS))
+        """Ask for a pass after a failed one: the delay doubles from 0.5 s up to two minutes, but is `at_least` so long. Returns it.
+
+        A pass that was asked for meanwhile, and failed before the delay was over, lengthens nothing: many changes in one bad second
+        must not bring two minutes of silence.
+        """
+        now = self._clock()
+        failures, due = self._failures.get(key, (0, now))
+        if now >= due:
+            due = now + min(BACKOFF_BASE_SECONDS * 2.0**failures, BACKOFF_CAP_SECONDS)
+            self._failures[key] = (failures + 1, due)
+        delay = max(at_least, due - now)
         self.add_after(key, delay)
         return delay
 

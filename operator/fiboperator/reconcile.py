@@ -24,7 +24,7 @@ APPLIED_FIRST = ("Secret", "ConfigMap", "ServiceAccount")
 
 
 class Outdated(Exception):
-    """The FibPipeline has changed since the pass began."""
+    """The pass began with less than the present state: another one must follow at once."""
 
 
 class Reconciler:
@@ -142,7 +142,7 @@ class Reconciler:
         """Before anything is made again or deleted: is it really gone, and the pipeline really still as we know it?
 
         Making children for a deleted pipeline would set us against the garbage collector, and what an old spec did not want, the present
-        one may. Raises Outdated when the pipeline is newer, Blocked when it is gone.
+        one may. Raises Outdated when the pipeline is newer or its credentials are there after all, Blocked when it is gone.
         """
         if not missing and not unwanted:
             return
@@ -156,9 +156,11 @@ class Reconciler:
         found = await asyncio.gather(
             *(self._cluster.read(child["kind"], pipeline.namespace, child["metadata"]["name"]) for child in missing)
         )
+        news = [there for there in found if there is not None and self._children.put(there)]
+        if any(there["kind"] == "Secret" for there in news):
+            raise Outdated  # what is wanted was made with new passwords in place of those
         for there in found:
             if there is not None:
-                self._children.put(there)
                 live[key_of(there)] = there
 
     async def _apply(self, changed: list[Object], live: Live) -> None:

@@ -77,6 +77,12 @@ class OperatorProcess:
         lines = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").text.splitlines()
         return next((float(line.split()[-1]) for line in lines if line.startswith('fibpipeline_reconcile_total{outcome="Done"}')), 0.0)
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process, "it does not run"
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""
         self._end(signal.SIGKILL)

@@ -12,6 +12,7 @@ import pytest
 from lab.bare import BareControlPlane
 from tests.cluster.conftest import Namespace, OperatorProcess, _masked
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.loads import LoadServer
 from tests.cluster.proxy import Call, Proxy
 from tests.waiting import eventually
 
@@ -33,7 +34,15 @@ def proxied_kubeconfig(control_plane: BareControlPlane, operator_kubeconfig: Pat
 
 
 @pytest.fixture(scope="session")
-def _operator(proxied_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+def _idle() -> Iterator[None]:
+    """All pipelines report that they have no work: what the status says of it does not depend on how long they were unreachable."""
+    with LoadServer("") as loads, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FIBPIPELINE_LOAD_URL", loads.url.format(namespace=""))
+        yield
+
+
+@pytest.fixture(scope="session")
+def _operator(_idle: None, proxied_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     process = OperatorProcess(proxied_kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
     yield process
     process.kill()
@@ -63,9 +72,34 @@ def impatient(stopped_operator: OperatorProcess, proxied_kubeconfig: Path, tmp_p
 class Stage(Namespace):
     """A namespace with at most one pipeline, `demo`, and the proxy through which the operator sees it."""
 
-    def __init__(self, kubectl: Kubectl, api: httpx.Client, name: str, proxy: Proxy) -> None:
-        super().__init__(kubectl, api, name)
+    def __init__(self, kubectl: Kubectl, api: httpx.Client, proxy: Proxy) -> None:
+        super().__init__(kubectl, api, f"f-{secrets.token_hex(4)}")
         self._proxy = proxy
+        self._pipelines = f"/apis/fibpipeline.io/v1/namespaces/{self.name}/fibpipelines"
+        self._send("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
+
+    def create(self, spec: dict[str, Any] | None = None, name: str = "demo") -> None:
+        """Create a pipeline."""
+        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": name}, "spec": spec or {}}
+        self._send("POST", self._pipelines, body)
+
+    def delete(self) -> None:
+        """Delete all pipelines and return when they are gone: no later pass may find them."""
+        self._api.delete(self._pipelines)
+        eventually(lambda: self.pipelines() == [], "the pipelines to be gone")
+
+    def pipelines(self) -> list[dict[str, Any]]:
+        """All pipelines; none where their kind does not exist."""
+        answer = self._api.get(self._pipelines)
+        return [] if answer.status_code == 404 else list(answer.raise_for_status().json()["items"])
+
+    def remove(self) -> None:
+        """Delete everything; the namespace goes when the garbage collector is through."""
+        self.delete()
+        self._send("DELETE", f"/api/v1/namespaces/{self.name}")
+
+    def _send(self, method: str, path: str, body: Any = None) -> None:
+        self._api.request(method, path, json=body).raise_for_status()
 
     def writes(self) -> list[Call]:
         """The operator's writes in this namespace so far."""
@@ -73,33 +107,34 @@ class Stage(Namespace):
 
     def picture(self) -> dict[str, Any]:
         """Everything that the operator makes of the spec: its children and the status, without what differs between two equal runs."""
-        try:
-            status = self.pipeline().get("status", {})
-            seen = {**_masked(self.children()), "status": status}
-        except httpx.HTTPError:  # there is no pipeline, or no such kind
-            return {}
+        return {**self._told(_masked(self.children())), "status": self.status()}
+
+    def status(self) -> dict[str, Any]:
+        """The status without times and generations; empty when there is no pipeline."""
+        status: dict[str, Any] = next((pipeline.get("status", {}) for pipeline in self.pipelines()), {})
         for condition in status.get("conditions", []):
             del condition["lastTransitionTime"], condition["observedGeneration"]
         status.pop("observedGeneration", None)
-        return dict(json.loads(json.dumps(seen, sort_keys=True).replace(self.name, "NAMESPACE")))
+        return self._told(status)
+
+    def _told(self, of_this: dict[str, Any]) -> dict[str, Any]:
+        return dict(json.loads(json.dumps(of_this, sort_keys=True).replace(self.name, "NAMESPACE")))
+
+    def is_as(self, expected: dict[str, Any]) -> bool:
+        """Whether the picture is the expected one; looks at the children only when the status is."""
+        return self.status() == expected["status"] and self.picture() == expected
 
     def becomes(self, expected: dict[str, Any], seconds: float = 30) -> None:
         """Wait until the picture is the expected one."""
-        differences = ["no look yet"]
-
-        def equal() -> bool:
-            now = self.picture()
-            differences[:] = [
-                f"{key}: {json.dumps(now.get(key))[:700]} instead of {json.dumps(expected.get(key))[:700]}"
-                for key in sorted({*now, *expected})
-                if now.get(key) != expected.get(key)
-            ]
-            return not differences
-
         try:
-            eventually(equal, "the pipeline to be as after a run without faults", seconds)
+            eventually(lambda: self.is_as(expected), "the pipeline to be as after a run without faults", seconds)
         except AssertionError as error:
-            raise AssertionError(f"{error}: " + "\n".join(differences)[:3000]) from None
+            seen = self.picture()
+            wrong = [key for key in expected if key in seen and seen[key] != expected[key]]
+            details = "".join(f"\n{key}: {json.dumps(seen[key])}\ninstead of {json.dumps(expected[key])}" for key in wrong)
+            raise AssertionError(
+                f"{error}; missing: {sorted({*expected} - {*seen})}, more: {sorted({*seen} - {*expected})}{details}"
+            ) from None
 
     def stays_through_restarts(self, operator: OperatorProcess) -> None:
         """Assert that two complete resyncs write nothing: the operator is killed and started again."""
@@ -127,29 +162,16 @@ def has_looked_at(operator: OperatorProcess, pipelines: int) -> bool:
 @pytest.fixture
 def stage(kubectl: Kubectl, api: httpx.Client, proxy: Proxy) -> Iterator[Stage]:
     """A stage of the test's own; afterwards its pipeline is gone."""
-    stage = new_stage(kubectl, api, proxy)
+    stage = Stage(kubectl, api, proxy)
     yield stage
-    remove(stage)
-
-
-def new_stage(kubectl: Kubectl, api: httpx.Client, proxy: Proxy) -> Stage:
-    """An empty stage."""
-    name = f"f-{secrets.token_hex(4)}"
-    api.post("/api/v1/namespaces", json={"metadata": {"name": name}}).raise_for_status()
-    return Stage(kubectl, api, name, proxy)
-
-
-def remove(stage: Stage) -> None:
-    """Delete a stage, its pipeline at once: no later test may find it."""
-    stage.kubectl("delete", "fib", "--all", "--ignore-not-found")
-    stage.kubectl("delete", "namespace", stage.name, "--wait=false")
+    stage.remove()
 
 
 @pytest.fixture(scope="session")
 def clean(kubectl: Kubectl, api: httpx.Client, proxy: Proxy, _operator: OperatorProcess) -> dict[str, Any]:
     """The picture after a run without faults."""
-    stage = new_stage(kubectl, api, proxy)
-    stage.apply()
+    stage = Stage(kubectl, api, proxy)
+    stage.create()
     _operator.start()
     pictures: list[dict[str, Any]] = [{}]
 
@@ -161,4 +183,4 @@ def clean(kubectl: Kubectl, api: httpx.Client, proxy: Proxy, _operator: Operator
         return eventually(unchanged, "a run without faults", interval=1)
     finally:
         _operator.kill()
-        remove(stage)
+        stage.remove()

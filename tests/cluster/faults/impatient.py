@@ -4,7 +4,7 @@ from typing import Any
 
 import kopf
 
-from fiboperator import __main__, cluster, reconcile, watches
+from fiboperator import __main__, cluster, deafness, queue, reconcile, watches
 
 SECONDS = 2.0
 
@@ -20,6 +20,8 @@ if __name__ == "__main__":
         (cluster, "WATCH_SILENCE_SECONDS"),
         (cluster, "REQUEST_TIMEOUT_SECONDS"),
         (watches, "BACKOFF_CAP_SECONDS"),
+        (deafness, "LOOK_SECONDS"),
+        (queue, "BACKOFF_CAP_SECONDS"),
         (reconcile, "SLOW_RETRY_SECONDS"),
     ):
         assert getattr(module, name) > SECONDS

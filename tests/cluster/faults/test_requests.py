@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import OperatorProcess
+from tests.cluster.faults.breakage import answer, delay, drop_after, drop_before, twice
 from tests.cluster.faults.conftest import Stage
-from tests.cluster.proxy import Fault, Proxy, answer, delay, drop_after, drop_before, twice
+from tests.cluster.proxy import Fault, Proxy
 
 SLOW_DOWN = {"Retry-After": "1"}
 
@@ -26,7 +27,7 @@ SLOW_DOWN = {"Retry-After": "1"}
 )
 def test_row_16_writes_that_fail(operator: OperatorProcess, stage: Stage, proxy: Proxy, clean: dict[str, Any], fault: Fault) -> None:
     with proxy.rule(fault, namespace=stage.name, match=lambda call: call.writes, skip=2, times=5) as rule:
-        stage.apply()
+        stage.create()
         stage.becomes(clean)
         assert rule.hits == 5
     stage.stays_through_restarts(operator)

@@ -52,16 +52,31 @@ async def test_an_immediate_wish_cancels_the_delayed_one() -> None:
 
 
 async def test_the_backoff_doubles_up_to_its_cap_and_is_forgotten_on_success() -> None:
-    queue: WorkQueue[str] = WorkQueue()
-    delays = [queue.add_failed("a") for _ in range(12)]
+    now = 0.0
+    queue: WorkQueue[str] = WorkQueue(lambda: now)
+    delays = []
+    for _ in range(12):
+        delays.append(queue.add_failed("a"))
+        now += delays[-1]
     assert delays[:4] == [0.5, 1.0, 2.0, 4.0]
     assert delays[-1] == BACKOFF_CAP_SECONDS
     assert queue.add_failed("b") == 0.5, "each key has its own"
     assert queue.add_failed("c", at_least=7) == 7, "the server asked for more"
     queue.forget("a")
     assert queue.add_failed("a") == 0.5
+    for key in "abc":
+        queue.forget(key)
+
+
+async def test_passes_that_fail_before_the_delay_is_over_do_not_lengthen_it() -> None:
+    now = 0.0
+    queue: WorkQueue[str] = WorkQueue(lambda: now)
+    assert queue.add_failed("a") == 0.5
+    now = 0.25
+    assert [queue.add_failed("a") for _ in range(10)] == [0.25] * 10
+    now = 0.5
+    assert queue.add_failed("a") == 1.0
     queue.forget("a")
-    queue.forget("b")
 
 
 async def test_a_failed_pass_is_tried_again_and_does_not_end_the_worker() -> None:

@@ -257,3 +257,15 @@ async def test_nothing_is_deleted_for_a_spec_that_has_changed_since() -> None:
     await world.reconcile()
     assert world.cluster.written == []
     assert ("Deployment", "demo-flower") in world.cluster.objects
+
+
+async def test_a_secret_that_no_watch_shows_keeps_its_password() -> None:
+    world = World()
+    await world.reconcile()
+    before = world.passwords()
+    world.restart()
+    world.children.drop(world.cluster.objects["Secret", "demo-flower"])
+    assert await world.reconcile() == 0, "again, by what is there"
+    await world.reconcile()
+    assert world.passwords() == before
+    assert world.cluster.written == []
