@@ -230,6 +230,7 @@ def test_while_the_store_is_away_the_page_says_so_and_comes_back(idle: Pipeline,
         go(other, idle)
         expect(other.get_by_text("The store (PostgreSQL) does not answer.")).to_be_visible()
         expect(other.get_by_role("link", name="Look again")).to_be_visible()
+        expect(other.get_by_text("nothing was stored")).to_have_count(0)
         other.close()
     eventually(lambda: idle.client.get("/api/jobs").status_code == 200, "the store to answer again")
     expect(page.locator("#pulse")).to_have_text("live", timeout=15_000)

@@ -85,7 +85,7 @@ def whole(form: Form) -> Response:
         content: dict[str, Any] = {"pieces": render.pieces(*place()), "watched": url_for("page.live", **_query())}
     except StoreAway:
         content, problem = {"pieces": None}, problem or store_away()
-    response = make_response(render_template("page.html", **_values(form, problem), **content), problem.status if problem else 200)
+    response = make_response(render_template("page.html", **_values(form), **content), problem.status if problem else 200)
     response.headers.update(problem.headers if problem else {})
     return response
 
@@ -99,12 +99,12 @@ def _query() -> dict[str, Any]:
     return {name: request.args[name] for name in ("state", "before") if request.args.get(name)}
 
 
-def _values(form: Form, problem: Problem | None) -> dict[str, Any]:
+def _values(form: Form) -> dict[str, Any]:
     bounds, costs = intake().bounds, render.overview().costs()
     burst_n = costs.recursive_n(BURST_SECONDS, bounds.recursive)
     return {
         "form": form,
-        "problem": problem,
+        "problem": form.problem,
         "bounds": bounds,
         "algorithms": ALGORITHMS,
         "cost": _cost(form, costs, bounds),

@@ -90,8 +90,9 @@ function heard() {
 async function begin() {
   try {
     const { points } = await (await fetch(section.dataset.history)).json();
+    // The last is of this moment, whatever the two clocks say.
     const skew = points.length ? Date.now() / 1000 - points.at(-1).at : 0;
-    if (skew < WINDOW) points.forEach((point) => add(point));
+    points.forEach((point) => add({ ...point, at: point.at + skew }));
   } catch {
     // Then they begin now.
   }
