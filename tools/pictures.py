@@ -1,0 +1,153 @@
+"""`make pictures`: pictures of the page and of Flower in docs/images, taken of a pipeline at work by Debian's Chromium.
+
+What they show happened: real RabbitMQ and PostgreSQL, real jobs in real worker processes, as many as the operator's rule asks for.
+"""
+
+import base64
+import subprocess
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser import FLAGS
+from tests.services.pipeline import FLOWER_LOGIN, Pipeline
+from tests.waiting import eventually
+from tools.stand import Workers, standing
+
+IMAGES = Path(__file__).parents[1] / "docs/images"
+MAX_BYTES = 1_500 * 1024
+WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+PANEL = {"width": 1000, "height": 640}
+BURST = [31] * 240
+STEPS_PAGE = """<!doctype html><style>
+body {{ margin: 0; padding: 16px; background: #fff; font: 600 20px system-ui; color: #222; width: 1632px }}
+main {{ display: grid; grid-template-columns: 1fr 1fr; gap: 16px }}
+figure {{ margin: 0; border: 1px solid #ccc; border-radius: 8px; overflow: hidden }}
+figcaption {{ padding: 10px 14px; background: #f4f4f6 }}
+img {{ display: block; width: 100% }}
+</style><main>{figures}</main>"""
+STEPS_FIGURE = '<figure><figcaption>{number}. {caption}</figcaption><img src="data:image/png;base64,{picture}"></figure>'
+
+
+class Album:
+    """Takes the pictures of one pipeline."""
+
+    def __init__(self, browser: Browser, pipeline: Pipeline, flower: httpx.Client, folder: Path) -> None:
+        self._browser = browser
+        self._stack = ExitStack()
+        self._url = f"http://127.0.0.1:{pipeline.api_port}"
+        self._flower = str(flower.base_url).rstrip("/")
+        self._folder = folder
+        self._steps: list[tuple[str, str]] = []
+
+    def open(self, path: str, **options: Any) -> Page:
+        """A page in English that stays open."""
+        address = f"{self._flower}{path}" if path.startswith("/flower") else f"{self._url}{path}"
+        login = {"username": FLOWER_LOGIN[0], "password": FLOWER_LOGIN[1]}
+        context = self._browser.new_context(**{"viewport": WIDE, "locale": "en-GB", "http_credentials": login, **options})
+        page = context.new_page()
+        page.goto(address)
+        return page
+
+    def take(self, page: Page, name: str, *, whole: bool = False) -> None:
+        """Keep what a page shows now, or all of it."""
+        page.screenshot(path=self._folder / f"{name}.png", full_page=whole, animations="disabled")
+
+    def step(self, page: Page, caption: str) -> None:
+        """One more part of the stepped picture."""
+        self._steps.append((caption, base64.b64encode(page.screenshot(animations="disabled")).decode()))
+
+    def put_steps_together(self, name: str) -> None:
+        """The stepped picture."""
+        figures = [
+            STEPS_FIGURE.format(number=number, caption=caption, picture=picture)
+            for number, (caption, picture) in enumerate(self._steps, start=1)
+        ]
+        page = self._browser.new_context(viewport={"width": 1664, "height": 100}).new_page()
+        page.set_content(STEPS_PAGE.format(figures="".join(figures)), wait_until="load")
+        self.take(page, name, whole=True)
+
+
+def everyday(pipeline: Pipeline) -> str:
+    """Jobs of every kind and fate; returns one with a long number."""
+    ids = pipeline.submit_many([31] * 12) + pipeline.submit_many([5, 20, 25, 26, 27, 28, 30])
+    pipeline.until_all_done(ids)
+    long = pipeline.submit(4000, "fast")
+    too_slow = pipeline.submit(40)
+    pipeline.until(long, "done")
+    pipeline.until(too_slow, "failed", 60)
+    return long
+
+
+def take_all(browser: Browser, pipeline: Pipeline, workers: Workers, flower: httpx.Client, folder: Path) -> None:
+    """All pictures, in the order in which things happen."""
+    album = Album(browser, pipeline, flower, folder)
+    watching = album.open("/api/", viewport=PANEL)
+    flowers = {tab: album.open(f"/flower/{tab}") for tab in ("overview", "monitor")}
+    dark, phone = album.open("/api/", color_scheme="dark"), album.open("/api/", viewport=PHONE, device_scale_factor=2, is_mobile=True)
+    light = album.open("/api/")
+    long = everyday(pipeline)
+    eventually(lambda: len(workers) == 3, "three workers", 120)
+    album.step(watching, "At rest: three workers, nothing queued")
+    burst = pipeline.submit_many(BURST)
+    pipeline.submit_many([33] * 8)
+    eventually(lambda: _queued(pipeline) > len(BURST) // 2, "a queue")
+    watching.wait_for_timeout(2500)
+    album.step(watching, f"{len(BURST)} jobs arrive; workers are asked for in one step")
+    eventually(lambda: _queued(pipeline) < len(BURST) * 0.6, "half of the burst", 180)
+    album.step(watching, "More workers compute in parallel")
+    album.take(light, "page-light")
+    album.take(dark, "page-dark")
+    for tab, page in flowers.items():
+        album.take(page, f"flower-{tab}")
+    for tab in ("workers", "tasks", "broker"):
+        page = album.open(f"/flower/{tab}")
+        page.wait_for_timeout(1500)
+        album.take(page, f"flower-{tab}")
+    album.take(phone, "page-phone", whole=True)
+    pipeline.until_all_done(burst, 300)
+    eventually(lambda: len(workers) == 3, "three workers again", 120)
+    watching.wait_for_timeout(2500)
+    album.step(watching, "Done: idle workers have left, every result is stored once")
+    album.put_steps_together("burst")
+    album.take(album.open(f"/api/jobs/{long}"), "job")
+    album.take(album.open(f"/api/jobs/{long}", color_scheme="dark"), "job-dark")
+
+
+def _queued(pipeline: Pipeline) -> int:
+    return int(pipeline.client.get("/api/stats").raise_for_status().json()["queued"])
+
+
+def compress(folder: Path) -> None:
+    """Fewer colours; raises CalledProcessError when pngquant cannot."""
+    for path in sorted(folder.glob("*.png")):
+        command = ["pngquant", "--force", "--ext", ".png", "--strip", "--speed", "1", "--quality", "50-90", "--skip-if-larger", str(path)]
+        done = subprocess.run(command, check=False)
+        if done.returncode not in (0, 98):  # 98: it would be larger
+            raise subprocess.CalledProcessError(done.returncode, command)
+
+
+def main() -> None:
+    """Take them, and put them where the documents show them only when all came out."""
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright, standing() as (pipeline, workers, flower):
+        folder = Path(name)
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        take_all(browser, pipeline, workers, flower, folder)
+        browser.close()
+        compress(folder)
+        pictures = sorted(folder.glob("*.png"))
+        size = sum(path.stat().st_size for path in pictures)
+        if size > MAX_BYTES:
+            raise SystemExit(f"The pictures have {size / 1024:.0f} KiB together, more than {MAX_BYTES / 1024:.0f}.")
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        for path in pictures:
+            (IMAGES / path.name).write_bytes(path.read_bytes())
+            print(f"{path.name:<22} {path.stat().st_size / 1024:6.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()
