@@ -8,7 +8,7 @@ LAB := $(BIN)/python -m lab
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e bench-app bench-operator bench-scaling \
-        lab-up lab-down lab-status lab-env lab-images image docs demo demo-down
+        lab-up lab-down lab-status lab-env lab-images image docs pictures demo demo-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-e2e: venv /usr/bin/chromium ## everything as pods, through the Ingress, in 
 /usr/bin/chromium:
 	apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes chromium
 
+/usr/bin/pngquant:
+	apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes pngquant
+
 bench-app: venv ## measure API, relay and workers beside a stock peer (needs wrk; an idle machine helps)
 	$(BIN)/python -m bench.app
 
@@ -83,6 +86,9 @@ manifests: venv ## render deploy/install.yaml (needs kubectl)
 
 docs: venv ## bring docs/spec.md and the list of reasons up to the schema and the code
 	$(BIN)/python -m tools.reference
+
+pictures: venv /usr/bin/chromium /usr/bin/pngquant ## take the pictures in docs/images of a pipeline at work (about 5 minutes)
+	$(BIN)/python -m tools.pictures
 
 constraints: venv ## pin the versions that are installed now
 	( sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable ) > constraints.new && mv constraints.new constraints.txt

@@ -4,6 +4,7 @@ What they show happened: real RabbitMQ and PostgreSQL, real jobs in real worker 
 """
 
 import base64
+import re
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -20,8 +21,8 @@ from tools.stand import Workers, standing
 
 IMAGES = Path(__file__).parents[1] / "docs/images"
 MAX_BYTES = 1_500 * 1024
-WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-PANEL = {"width": 1000, "height": 640}
+PAGE, WIDE, PHONE = {"width": 1280, "height": 1340}, {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+TASKS = {"width": 1600, "height": 700}
 BURST = [31] * 240
 STEPS_PAGE = """<!doctype html><style>
 body {{ margin: 0; padding: 16px; background: #fff; font: 600 20px system-ui; color: #222; width: 1632px }}
@@ -58,8 +59,11 @@ class Album:
         page.screenshot(path=self._folder / f"{name}.png", full_page=whole, animations="disabled")
 
     def step(self, page: Page, caption: str) -> None:
-        """One more part of the stepped picture."""
-        self._steps.append((caption, base64.b64encode(page.screenshot(animations="disabled")).decode()))
+        """One more part of the stepped picture: what moves on the page, from the tiles to the charts."""
+        first, last = (page.locator(part).bounding_box() or {} for part in ("#summary", ".charts"))
+        top, bottom = first["y"] - 12, last["y"] + last["height"] + 12
+        picture = page.screenshot(animations="disabled", clip={"x": 0, "y": top, "width": WIDE["width"], "height": bottom - top})
+        self._steps.append((caption, base64.b64encode(picture).decode()))
 
     def put_steps_together(self, name: str) -> None:
         """The stepped picture."""
@@ -86,36 +90,37 @@ def everyday(pipeline: Pipeline) -> str:
 def take_all(browser: Browser, pipeline: Pipeline, workers: Workers, flower: httpx.Client, folder: Path) -> None:
     """All pictures, in the order in which things happen."""
     album = Album(browser, pipeline, flower, folder)
-    watching = album.open("/api/", viewport=PANEL)
+    watching = album.open("/api/", viewport=PAGE)
+    dark, phone = album.open("/api/", viewport=PAGE, color_scheme="dark"), album.open("/api/", viewport=PHONE, device_scale_factor=2)
     flowers = {tab: album.open(f"/flower/{tab}") for tab in ("overview", "monitor")}
-    dark, phone = album.open("/api/", color_scheme="dark"), album.open("/api/", viewport=PHONE, device_scale_factor=2, is_mobile=True)
-    light = album.open("/api/")
     long = everyday(pipeline)
-    eventually(lambda: len(workers) == 3, "three workers", 120)
+    _until_said(watching, workers, 3, "nothing is queued")
     album.step(watching, "At rest: three workers, nothing queued")
     burst = pipeline.submit_many(BURST)
-    pipeline.submit_many([33] * 8)
-    eventually(lambda: _queued(pipeline) > len(BURST) // 2, "a queue")
-    watching.wait_for_timeout(2500)
-    album.step(watching, f"{len(BURST)} jobs arrive; workers are asked for in one step")
-    eventually(lambda: _queued(pipeline) < len(BURST) * 0.6, "half of the burst", 180)
-    album.step(watching, "More workers compute in parallel")
-    album.take(light, "page-light")
+    _until_said(watching, workers, 10, "of 3-10 workers")
+    album.step(watching, f"{len(BURST)} jobs arrive: all ten workers are asked for in one step")
+    eventually(lambda: _queued(pipeline) < len(BURST) * 0.4, "most of the burst", 240)
+    album.step(watching, "They work in parallel, the queue shrinks")
+    album.take(watching, "page-light")
     album.take(dark, "page-dark")
+    album.take(phone, "page-phone")
     for tab, page in flowers.items():
         album.take(page, f"flower-{tab}")
     for tab in ("workers", "tasks", "broker"):
-        page = album.open(f"/flower/{tab}")
-        page.wait_for_timeout(1500)
+        page = album.open(f"/flower/{tab}", viewport=TASKS if tab == "tasks" else WIDE)
+        page.locator("tbody tr").first.wait_for()
         album.take(page, f"flower-{tab}")
-    album.take(phone, "page-phone", whole=True)
     pipeline.until_all_done(burst, 300)
-    eventually(lambda: len(workers) == 3, "three workers again", 120)
-    watching.wait_for_timeout(2500)
-    album.step(watching, "Done: idle workers have left, every result is stored once")
+    _until_said(watching, workers, 3, "nothing is queued")
+    album.step(watching, "Done: the idle workers have left, each result was stored once")
     album.put_steps_together("burst")
     album.take(album.open(f"/api/jobs/{long}"), "job")
-    album.take(album.open(f"/api/jobs/{long}", color_scheme="dark"), "job-dark")
+
+
+def _until_said(page: Page, workers: Workers, count: int, words: str) -> None:
+    """Wait until so many workers are asked for, and the page says so."""
+    eventually(lambda: len(workers) == count, f"{count} workers", 120)
+    page.get_by_text(re.compile(f"^{count} of .*{words}|^{count} {words}")).first.wait_for(timeout=60_000)
 
 
 def _queued(pipeline: Pipeline) -> int:

@@ -28,7 +28,7 @@ CALM_SECONDS = 20.0
 """So long fewer workers must have been enough before some leave; in a cluster that is scaleDown.stabilizationWindowSeconds."""
 LOOK_SECONDS = 0.5
 # A small machine has no room for the load that the defaults are made for.
-SPEC = {"worker": {"autoscaling": {"backlogTargetSeconds": 4}}}
+SPEC = {"worker": {"autoscaling": {"backlogTargetSeconds": 10}}}
 SETTINGS = {"FIB_PIPELINE_NAME": "demo", "FIB_JOB_TIME_LIMIT_SECONDS": "8", "FIB_LEASE_SECONDS": "15", "FIB_RELAY_BASE_SECONDS": "60"}
 
 
