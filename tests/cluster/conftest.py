@@ -62,7 +62,7 @@ class OperatorProcess:
         with self.log.open("ab") as log:
             command = ["setpriv", "--pdeathsig", "KILL", sys.executable, *self._program]
             self._process = subprocess.Popen(command, env=environment, cwd=REPOSITORY / "operator", stdout=log, stderr=log)
-        eventually(self.is_alive, f"the operator to be alive (log: {self.log})")
+        eventually(self.is_alive, f"the operator to be alive (log: {self.log})", seconds=90)
         return self
 
     def is_alive(self) -> bool:

@@ -124,7 +124,7 @@ class Stage(Namespace):
         """Whether the picture is the expected one; looks at the children only when the status is."""
         return self.status() == expected["status"] and self.picture() == expected
 
-    def becomes(self, expected: dict[str, Any], seconds: float = 30) -> None:
+    def becomes(self, expected: dict[str, Any], seconds: float = 60) -> None:
         """Wait until the picture is the expected one."""
         try:
             eventually(lambda: self.is_as(expected), "the pipeline to be as after a run without faults", seconds)
@@ -138,11 +138,12 @@ class Stage(Namespace):
 
     def stays_through_restarts(self, operator: OperatorProcess) -> None:
         """Assert that two complete resyncs write nothing: the operator is killed and started again."""
+        operator.kill()  # before counting: what it had under way has arrived
         before, status = len(self.writes()), self.pipeline()["status"]
         for _ in range(2):
             operator.kill()
             operator.start()
-            eventually(lambda: has_looked_at(operator, 1), "a pass after the restart")
+            eventually(lambda: has_looked_at(operator, 1), "a pass after the restart", seconds=60)
             assert self.writes()[before:] == [], f"{json.dumps(status)} became {json.dumps(self.pipeline()['status'])}"
 
 

@@ -112,7 +112,7 @@ def test_row_19_a_successor_owes_nothing_to_the_pipeline_before(
         stage.delete()
         stage.create()
     proxy.cut_watches()
-    stage.becomes(clean, seconds=60)
+    stage.becomes(clean)
     owners = {owner["uid"] for child in stage.children().values() for owner in child["metadata"].get("ownerReferences", [])}
     assert owners == {stage.pipeline()["metadata"]["uid"]}
     stage.stays_through_restarts(operator)

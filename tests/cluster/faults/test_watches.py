@@ -83,10 +83,11 @@ def test_row_12_stale_lists_destroy_nothing(
             operator.kill()
             operator.start()
             eventually(lambda: has_looked_at(operator, 1), "a pass that knows only what was")
-            assert stage.writes()[writes:] == []
+            assert stage.versions() == before
         proxy.cut_watches()
         stage.becomes(clean)
-    assert stage.writes()[writes:] == []
+    # To apply once more what a stale list does not show is allowed: it changes nothing.
+    assert {call.verb for call in stage.writes()[writes:]} <= {"patch"}
     assert stage.versions() == before
     stage.stays_through_restarts(operator)
 
