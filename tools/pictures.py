@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -22,13 +23,13 @@ from tools.stand import Workers, standing
 IMAGES = Path(__file__).parents[1] / "docs/images"
 MAX_BYTES = 1_500 * 1024
 PAGE, WIDE, PHONE = {"width": 1280, "height": 1340}, {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-TASKS = {"width": 1600, "height": 700}
-BURST = [31] * 240
+TASKS, BROKER = {"width": 1800, "height": 760}, {"width": 1280, "height": 320}
+BURST_N, BURST_SECONDS, MAX_BURST = 31, 110.0, 700
 STEPS_PAGE = """<!doctype html><style>
-body {{ margin: 0; padding: 16px; background: #fff; font: 600 20px system-ui; color: #222; width: 1632px }}
+body {{ margin: 0; padding: 16px; background: #e4e6ee; font: 600 20px system-ui; color: #222; width: 1632px }}
 main {{ display: grid; grid-template-columns: 1fr 1fr; gap: 16px }}
-figure {{ margin: 0; border: 1px solid #ccc; border-radius: 8px; overflow: hidden }}
-figcaption {{ padding: 10px 14px; background: #f4f4f6 }}
+figure {{ margin: 0; border-radius: 8px; overflow: hidden; background: #f5f6fa }}
+figcaption {{ padding: 10px 14px; background: #fff }}
 img {{ display: block; width: 100% }}
 </style><main>{figures}</main>"""
 STEPS_FIGURE = '<figure><figcaption>{number}. {caption}</figcaption><img src="data:image/png;base64,{picture}"></figure>'
@@ -60,7 +61,8 @@ class Album:
 
     def step(self, page: Page, caption: str) -> None:
         """One more part of the stepped picture: what moves on the page, from the tiles to the charts."""
-        first, last = (page.locator(part).bounding_box() or {} for part in ("#summary", ".charts"))
+        first, last = page.locator("#summary").bounding_box(), page.locator(".charts").bounding_box()
+        assert first and last, "both are shown"
         top, bottom = first["y"] - 12, last["y"] + last["height"] + 12
         picture = page.screenshot(animations="disabled", clip={"x": 0, "y": top, "width": WIDE["width"], "height": bottom - top})
         self._steps.append((caption, base64.b64encode(picture).decode()))
@@ -76,40 +78,46 @@ class Album:
         self.take(page, name, whole=True)
 
 
-def everyday(pipeline: Pipeline) -> str:
-    """Jobs of every kind and fate; returns one with a long number."""
-    ids = pipeline.submit_many([31] * 12) + pipeline.submit_many([5, 20, 25, 26, 27, 28, 30])
-    pipeline.until_all_done(ids)
+def everyday(pipeline: Pipeline) -> tuple[str, int]:
+    """Jobs of every kind and fate; returns one with a long number, and how many jobs make a burst here."""
+    known = pipeline.submit_many([BURST_N] * 12)
+    pipeline.until_all_done([*known, *pipeline.submit_many([5, 20, 25, 26, 27, 28, 30])])
     long = pipeline.submit(4000, "fast")
     too_slow = pipeline.submit(40)
     pipeline.until(long, "done")
     pipeline.until(too_slow, "failed", 60)
-    return long
+    seconds = median(row["duration_ms"] for row in pipeline.rows("duration_ms", known)) / 1000
+    return long, min(MAX_BURST, round(BURST_SECONDS / seconds))
 
 
 def take_all(browser: Browser, pipeline: Pipeline, workers: Workers, flower: httpx.Client, folder: Path) -> None:
     """All pictures, in the order in which things happen."""
     album = Album(browser, pipeline, flower, folder)
     watching = album.open("/api/", viewport=PAGE)
-    dark, phone = album.open("/api/", viewport=PAGE, color_scheme="dark"), album.open("/api/", viewport=PHONE, device_scale_factor=2)
-    flowers = {tab: album.open(f"/flower/{tab}") for tab in ("overview", "monitor")}
-    long = everyday(pipeline)
+    tabs = {
+        tab: album.open(f"/flower/{tab}", viewport=TASKS if tab == "tasks" else WIDE) for tab in ("overview", "workers", "tasks", "monitor")
+    }
+    long, jobs = everyday(pipeline)
     _until_said(watching, workers, 3, "nothing is queued")
     album.step(watching, "At rest: three workers, nothing queued")
-    burst = pipeline.submit_many(BURST)
+    burst = pipeline.submit_many([BURST_N] * jobs)
     _until_said(watching, workers, 10, "of 3-10 workers")
-    album.step(watching, f"{len(BURST)} jobs arrive: all ten workers are asked for in one step")
-    eventually(lambda: _queued(pipeline) < len(BURST) * 0.4, "most of the burst", 240)
+    album.step(watching, f"{jobs} jobs arrive: all ten workers are asked for in one step")
+    _until_queued(pipeline, jobs * 0.7)
+    broker = album.open("/flower/broker", viewport=BROKER)
+    broker.locator("tbody tr").first.wait_for()
+    album.take(broker, "flower-broker")
+    for tab in ("workers", "tasks", "overview"):
+        album.take(tabs[tab], f"flower-{tab}")
+    _until_queued(pipeline, jobs * 0.4)
     album.step(watching, "They work in parallel, the queue shrinks")
-    album.take(watching, "page-light")
-    album.take(dark, "page-dark")
+    album.take(tabs["monitor"], "flower-monitor")
+    schemes = {name: album.open("/api/", viewport=PAGE, color_scheme=name) for name in ("light", "dark")}
+    phone = album.open("/api/", viewport=PHONE, device_scale_factor=2)
+    _until_queued(pipeline, 16)
+    for name, page in schemes.items():
+        album.take(page, f"page-{name}")
     album.take(phone, "page-phone")
-    for tab, page in flowers.items():
-        album.take(page, f"flower-{tab}")
-    for tab in ("workers", "tasks", "broker"):
-        page = album.open(f"/flower/{tab}", viewport=TASKS if tab == "tasks" else WIDE)
-        page.locator("tbody tr").first.wait_for()
-        album.take(page, f"flower-{tab}")
     pipeline.until_all_done(burst, 300)
     _until_said(watching, workers, 3, "nothing is queued")
     album.step(watching, "Done: the idle workers have left, each result was stored once")
@@ -117,14 +125,19 @@ def take_all(browser: Browser, pipeline: Pipeline, workers: Workers, flower: htt
     album.take(album.open(f"/api/jobs/{long}"), "job")
 
 
+def _until_queued(pipeline: Pipeline, jobs: float) -> None:
+    """Wait until no more than so many jobs wait."""
+
+    def few() -> bool:
+        return int(pipeline.client.get("/api/stats").raise_for_status().json()["queued"]) <= jobs
+
+    eventually(few, f"at most {jobs:.0f} waiting jobs", 300)
+
+
 def _until_said(page: Page, workers: Workers, count: int, words: str) -> None:
     """Wait until so many workers are asked for, and the page says so."""
     eventually(lambda: len(workers) == count, f"{count} workers", 120)
     page.get_by_text(re.compile(f"^{count} of .*{words}|^{count} {words}")).first.wait_for(timeout=60_000)
-
-
-def _queued(pipeline: Pipeline) -> int:
-    return int(pipeline.client.get("/api/stats").raise_for_status().json()["queued"])
 
 
 def compress(folder: Path) -> None:

@@ -29,7 +29,16 @@ CALM_SECONDS = 20.0
 LOOK_SECONDS = 0.5
 # A small machine has no room for the load that the defaults are made for.
 SPEC = {"worker": {"autoscaling": {"backlogTargetSeconds": 10}}}
-SETTINGS = {"FIB_PIPELINE_NAME": "demo", "FIB_JOB_TIME_LIMIT_SECONDS": "8", "FIB_LEASE_SECONDS": "15", "FIB_RELAY_BASE_SECONDS": "60"}
+SETTINGS = {
+    "FIB_PIPELINE_NAME": "demo",
+    "FIB_JOB_TIME_LIMIT_SECONDS": "8",
+    # As in a pipeline, not as quick as in tests.
+    "FIB_LEASE_SECONDS": "15",
+    "FIB_RELAY_HOLD_SECONDS": "10",
+    "FIB_RELAY_GRACE_SECONDS": "5",
+    "FIB_RELAY_BASE_SECONDS": "30",
+    "FIB_RELAY_CAP_SECONDS": "600",
+}
 
 
 class Workers:
