@@ -12,6 +12,7 @@ BENCHMARKS = {
     "P11": "bench.p11_crash",
     "P12": "bench.p12_latency",
     "P13": "bench.p13_big_numbers",
+    "PAGE": "bench.page",
 }
 DESCRIPTION = "Measure API, relay and workers on real servers, beside a stock Flask and Celery peer and lean floors."
 

@@ -34,10 +34,11 @@ class Ours(System):
         }
         return self.start(role, arguments, {**settings, **more})
 
-    def start_api(self) -> None:
+    def start_api(self) -> Program:
         """Start the API and wait until it serves."""
         program = self._role("api", {"FIB_API_PORT": str(self.api_port), "FIB_API_INTERNAL_PORT": str(free_port())})
         wait_http(program, self.api_port, "/api/readyz")
+        return program
 
     def start_relay(self) -> None:
         """Start a relay and wait until it serves."""

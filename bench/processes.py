@@ -67,6 +67,11 @@ class Program:
         """How many processes it consists of."""
         return 1 + len(_descendants(self._popen.pid))
 
+    def cpu_seconds(self) -> float:
+        """Processor time of all its processes so far."""
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in (self.pid, *_descendants(self.pid))]
+        return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
 
 def _descendants(pid: int) -> list[int]:
     try:
