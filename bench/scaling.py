@@ -135,13 +135,17 @@ def turn(pipeline: Pipeline, target: int) -> Run:
     pipeline.submit(JOBS)
     begun, trickled, told = time.monotonic(), 0, ""
     while True:
+        time.sleep(LOOK_SECONDS)
+        try:
+            workers, queued, said = pipeline.workers(), pipeline.stats()["queued"], pipeline.sentence()
+        except httpx.HTTPError:  # a busy machine may miss a probe: look again
+            continue
         now = time.monotonic() - begun
-        workers, queued = pipeline.workers(), pipeline.stats()["queued"]
         if workers > max(before for _, before in run.workers):
             run.asked = now
         run.workers.append((now, workers))
         run.queued.append((now, queued))
-        if (said := pipeline.sentence()) != told:
+        if said != told:
             print(f"  {now:6.1f} s  {said}", file=sys.stderr)
             told = said
         if trickled < TRICKLE_JOBS and (trickled or queued == 0) and now - run.drained > trickled * TRICKLE_SECONDS:
@@ -152,7 +156,6 @@ def turn(pipeline: Pipeline, target: int) -> Run:
             break
         if now > PATIENCE_SECONDS:
             raise BenchError(f"the pipeline does not come to rest: {said}")
-        time.sleep(LOOK_SECONDS)
     jobs = pipeline.latest(JOBS + TRICKLE_JOBS)
     burst = jobs[TRICKLE_JOBS:]
     run.drained = max(seconds(job, "finished_at") for job in burst)
