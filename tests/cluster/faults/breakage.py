@@ -40,14 +40,6 @@ async def silent(exchange: Exchange) -> web.StreamResponse:
     raise AssertionError("only the client ends the silence")
 
 
-async def too_old(exchange: Exchange) -> web.StreamResponse:
-    """A watch is told that its resource version was compacted away."""
-    response = await exchange.begin_stream()
-    event = {"type": "ERROR", "object": _status_body(410, "Expired", "too old resource version")}
-    await response.write(json.dumps(event).encode() + b"\n")
-    return response
-
-
 def delay(seconds: float) -> Fault:
     """The request is passed on later."""
 
@@ -74,6 +66,26 @@ def filtered(change: Callable[[bytes], bytes]) -> Fault:
         return await exchange.stream(change)
 
     return fault
+
+
+class Compacted:
+    """Watches are told that their resource version is too old, until somebody lists."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        self._listed = False
+
+    async def __call__(self, exchange: Exchange) -> web.StreamResponse:
+        """For the watches and the lists of one resource."""
+        if exchange.call.verb != "watch":
+            self._listed = True
+        if self._listed:
+            return await exchange.ordinary()
+        response = await exchange.begin_stream()
+        event = {"type": "ERROR", "object": _status_body(410, "Expired", "too old resource version")}
+        await response.write(json.dumps(event).encode() + b"\n")
+        self.told.set()
+        return response
 
 
 class Frozen:

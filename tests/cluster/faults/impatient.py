@@ -4,7 +4,7 @@ from typing import Any
 
 import kopf
 
-from fiboperator import __main__, cluster, deafness, queue, reconcile, watches
+from fiboperator import __main__, cluster, deafness, reconcile, watches
 
 SECONDS = 2.0
 
@@ -21,7 +21,6 @@ if __name__ == "__main__":
         (cluster, "REQUEST_TIMEOUT_SECONDS"),
         (watches, "BACKOFF_CAP_SECONDS"),
         (deafness, "LOOK_SECONDS"),
-        (queue, "BACKOFF_CAP_SECONDS"),
         (reconcile, "SLOW_RETRY_SECONDS"),
     ):
         assert getattr(module, name) > SECONDS

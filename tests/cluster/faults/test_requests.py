@@ -26,8 +26,10 @@ SLOW_DOWN = {"Retry-After": "1"}
     ],
 )
 def test_row_16_writes_that_fail(operator: OperatorProcess, stage: Stage, proxy: Proxy, clean: dict[str, Any], fault: Fault) -> None:
-    with proxy.rule(fault, namespace=stage.name, match=lambda call: call.writes, skip=2, times=5) as rule:
+    with proxy.rule(fault, namespace=stage.name, match=lambda call: call.writes, skip=9, times=5) as rule:
         stage.create()
         stage.becomes(clean)
         assert rule.hits == 5
+    told = stage.kubectl("get", "events.events.k8s.io", "-o", "jsonpath={.items[?(@.regarding.kind=='FibPipeline')].reason}").split()
+    assert "Conflict" not in told, "nobody took a name"
     stage.stays_through_restarts(operator)
