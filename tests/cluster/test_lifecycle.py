@@ -155,29 +155,6 @@ def test_with_policy_delete_nothing_stays(operator: OperatorProcess, namespace: 
     eventually(lambda: namespace.kubectl("get", "pvc", "-o", "name") == "", "the volumes to go")
 
 
-def test_rows_1_to_3_killed_in_the_middle_of_the_creation(stopped_operator: OperatorProcess, namespace: Namespace, masked: Mask) -> None:
-    """Killed as soon as the first, the second, ... child is there: the end is that of a clean run, and passwords never change."""
-    seen: dict[str, Any] = {}
-    namespace.apply()
-    for children in (1, 4, 8, 16, 24):
-        stopped_operator.start()
-        eventually(lambda enough=children: len(namespace.children()) >= enough, f"{children} children", interval=0)  # type: ignore[misc]
-        stopped_operator.kill()
-        for key, data in namespace.passwords().items():
-            assert seen.setdefault(key, data) == data
-    stopped_operator.start()
-    settled(namespace)
-    assert namespace.passwords() == seen
-    end = masked(namespace.children())
-    namespace.kubectl("delete", "fib", "demo")
-    namespace.kubectl("delete", "secrets,pvc", "--all")
-    # The garbage collector takes half a minute to notice a CRD that was installed after its start.
-    eventually(lambda: namespace.children() == {}, "a clean namespace", seconds=90)
-    namespace.apply()
-    settled(namespace)
-    assert masked(namespace.children()) == end
-
-
 def test_rows_4_and_5_what_changed_while_it_was_away_is_seen(operator: OperatorProcess, namespace: Namespace) -> None:
     namespace.apply()
     settled(namespace)
