@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 LAB := $(BIN)/python -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lint format manifests constraints test test-unit test-cluster test-services test-e2e bench-app bench-operator bench-scaling \
+.PHONY: help venv lint format manifests constraints test test-unit test-scan test-cluster test-services test-e2e bench-app bench-operator bench-scaling \
         lab-up lab-down lab-status lab-env lab-images image docs pictures demo demo-down
 
 help: ## list the targets
@@ -33,10 +33,18 @@ format: venv ## let ruff format and mend the code
 	$(BIN)/ruff format .
 
 test: lint test-unit ## everything: lint, unit, services, cluster and end-to-end tests, with one lab for all of them
-	$(LAB) run -- $(MAKE) test-services test-cluster test-e2e
+	$(LAB) run -- $(MAKE) test-scan test-services test-cluster test-e2e
 
 test-unit: venv ## pure code only: a few seconds
 	$(PYTEST) tests/unit
+
+test-scan: venv .venv-scan/.ready ## checkov and kubernetes-validate over everything that gets into a cluster
+	$(LAB) build && $(PYTEST) tests/scan
+
+.venv-scan/.ready: tests/scan/requirements.txt
+	@$(PYTHON) -m venv --clear .venv-scan
+	@.venv-scan/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 test-services: venv /usr/bin/chromium ## API, relay, workers and Flower on a real RabbitMQ and PostgreSQL
 	$(LAB) run -- $(PYTEST) tests/services
