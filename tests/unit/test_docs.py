@@ -1,12 +1,14 @@
 """The documents say what the code says: every field, every reason, links and commands that exist."""
 
+import json
 import re
 import textwrap
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from tests.openapi import walk
+from tests.openapi import strict, walk
 from tests.pipelines import CRD, ROOT, SCHEMA
 from tools import reasons, reference
 
@@ -106,6 +108,20 @@ def test_files_that_kubectl_is_told_to_apply_exist() -> None:
     files = re.findall(r"kubectl (?:apply|delete).*? -f (\S+)", README)
     assert len(files) >= 3
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_fields_that_are_named_exist(page: Path) -> None:
+    known = {path for path, _ in walk(SCHEMA, "")}
+    named = re.findall(r"`((?:spec|status)(?:\.[a-zA-Z]+)+)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if f".{name}" not in known and not name.endswith(".py")] == []
+
+
+def test_patches_that_are_shown_fit_the_schema() -> None:
+    patches = [patch for page in PAGES for patch in re.findall(r"kubectl patch fib .*? -p '(.*?)'", page.read_text(encoding="utf-8"))]
+    assert len(patches) >= 2
+    for patch in patches:
+        jsonschema.validate(json.loads(patch), strict(SCHEMA))
 
 
 def test_the_shown_columns_are_those_of_the_schema() -> None:
