@@ -50,6 +50,7 @@ def leaving(pipeline: Pipeline) -> set[str]:
     return {pod["name"] for pod in pods if "deletionTimestamp" in pod}
 
 
+@pytest.mark.timeout(600)  # the autoscaler takes its time to let workers go
 def test_a_burst_gets_its_workers_in_one_step_and_the_idle_ones_leave_first(eager: Pipeline) -> None:
     eager.wait_ready()
     eventually(lambda: "nothing is queued" in reason(eager) and eager.workers() == 3, "silence", 120, 1)
