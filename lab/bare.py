@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import tempfile
 import urllib.request
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,9 @@ TOKEN = "bare-control-plane-admin"  # noqa: S105 - for this control plane only, 
 class BareControlPlane:
     """One control plane; use it as a context manager, or call `close`."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, admission: Sequence[str] = ()) -> None:
+        """`admission` names admission plugins to switch on besides the usual ones."""
+        self._admission = ["NamespaceLifecycle", *admission]
         self._settings = settings or Settings.from_environment()
         self._folder = tempfile.TemporaryDirectory(prefix="fiblab-bare-")
         self.folder = Path(self._folder.name)
@@ -128,6 +131,7 @@ class BareControlPlane:
             f"--cert-dir={self.folder / 'certificates'}",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
+            f"--enable-admission-plugins={','.join(self._admission)}",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self.folder / 'sa.pub'}",

@@ -15,6 +15,7 @@ import yaml
 from fiboperator.names import DELETION_COST
 from lab.audit import Audit, Request
 from lab.bare import BareControlPlane
+from lab.settings import Settings
 from tests.cluster.conftest import Namespace, OperatorProcess, settled
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.loads import LoadServer
@@ -114,6 +115,34 @@ def test_every_right_is_used_and_nothing_is_refused(
     assert (sorted(rights - used()), sorted(used() - rights)) == ([], []), "granted and unused; used and not granted"
     if home == namespace.name:
         assert {request.namespace for request in asked() if request.resource} == {home}
+
+
+def test_children_that_block_their_owners_deletion_need_the_right_to_its_finalizers() -> None:
+    """Where the API server checks that, as OpenShift's does; no request of the operator's own shows it."""
+    [right] = ASKED_BY_ADMISSION
+    with BareControlPlane(Settings.from_environment(), admission=["OwnerReferencesPermissionEnforcement"]) as control_plane:
+        kubectl = Kubectl(control_plane.kubeconfig)
+        kubectl("apply", "-f", str(ROOT / "deploy/install.yaml"))
+        kubectl("wait", "crd/fibpipelines.fibpipeline.io", "--for=condition=Established", "--timeout=30s")
+        owner = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "name": "demo", "uid": "1", "blockOwnerDeletion": True}
+        child = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "child", "namespace": "default", "ownerReferences": [owner]}}
+        account = f"--as=system:serviceaccount:fibpipeline-system:{NAME}"
+        create = ("create", "--dry-run=server", "--validate=false", "-f", "-", account)
+        # The plugin takes up to half a minute to notice a new CRD.
+        eventually(lambda: attempt(kubectl, create, child) == "", "the child to be accepted", seconds=60)
+        role = json.loads(kubectl("get", "clusterrole", NAME, "-o", "json"))
+        role["rules"] = [rule for rule in role["rules"] if right[2] not in rule["resources"]]
+        kubectl("replace", "-f", "-", stdin=json.dumps(role))
+        eventually(lambda: "cannot set blockOwnerDeletion" in attempt(kubectl, create, child), "the child to be refused")
+
+
+def attempt(kubectl: Kubectl, command: tuple[str, ...], body: Object) -> str:
+    """What the API server says against it; empty when it accepts."""
+    try:
+        kubectl(*command, stdin=json.dumps(body))
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 def live_a_life(namespace: Namespace, loads: LoadServer, storage_class: str) -> None:

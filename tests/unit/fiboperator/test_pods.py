@@ -1,0 +1,89 @@
+"""Every pod of every example and the operator's own: hardened, with an identity of its own, spread, and never in the way of a drain."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.pipelines import ROOT
+from tests.unit.fiboperator.test_desired import children, templates
+
+Found = dict[tuple[str, str], dict[str, Any]]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+FOUND = {path.stem: children(list(yaml.safe_load_all(path.read_text()))[-1]["spec"]) for path in EXAMPLES}
+INSTALL: Found = {
+    (body["kind"], body["metadata"]["name"]): body
+    for body in yaml.safe_load_all((ROOT / "deploy/install.yaml").read_text(encoding="utf-8"))
+}
+OPERATOR = "fibpipeline-operator"
+TEMPLATES = {
+    f"{where}/{template['spec']['serviceAccountName']}": template
+    for where, found in {**FOUND, "install": INSTALL}.items()
+    for template in templates(found)
+}
+each_pod = pytest.mark.parametrize("spec", [template["spec"] for template in TEMPLATES.values()], ids=list(TEMPLATES))
+each_example = pytest.mark.parametrize("found", FOUND.values(), ids=list(FOUND))
+
+
+def selected(by: dict[str, Any], found: Found) -> list[dict[str, Any]]:
+    """The workloads whose pods a policy selects."""
+    labels = by["spec"]["selector"]["matchLabels"].items()
+    workloads = [child for (kind, _), child in found.items() if kind in ("Deployment", "StatefulSet")]
+    return [child for child in workloads if labels <= child["spec"]["template"]["metadata"]["labels"].items()]
+
+
+@each_pod
+def test_it_has_no_privilege_and_nothing_of_its_node(spec: dict[str, Any]) -> None:
+    security = spec["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] >= 999
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace"} & set(spec)
+    kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
+    assert kinds <= {"emptyDir", "secret", "configMap", "projected"}
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+@each_pod
+def test_only_the_operator_is_given_a_token(spec: dict[str, Any]) -> None:
+    assert spec["automountServiceAccountToken"] is (spec["serviceAccountName"] == OPERATOR)
+    sources = [source for volume in spec["volumes"] for source in volume.get("projected", {}).get("sources", [])]
+    assert not any("serviceAccountToken" in source for source in sources)
+
+
+@each_example
+def test_a_component_has_a_service_account_of_its_own_without_rights_or_token(found: Found) -> None:
+    used = [template["spec"]["serviceAccountName"] for template in templates(found)]
+    made = [name for kind, name in found if kind == "ServiceAccount"]
+    assert sorted(used) == sorted(made), "each exactly once"
+    assert all(found["ServiceAccount", name]["automountServiceAccountToken"] is False for name in made)
+    assert not any(kind.endswith(("Role", "RoleBinding")) for kind, _ in found)
+
+
+@each_example
+def test_a_drain_is_slowed_and_never_stopped(found: Found) -> None:
+    """A budget that asks for a number of pods to stay would stop the drain of a lone pod's node for ever."""
+    budgets = [child for (kind, _), child in found.items() if kind == "PodDisruptionBudget"]
+    for budget in budgets:
+        assert "minAvailable" not in budget["spec"]
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "nor may pods that are broken anyway stop it"
+        [workload] = selected(budget, found)
+        assert workload["kind"] == "Deployment", "broker and store are one pod each: a budget could only forbid to move it"
+    assert {budget["metadata"]["labels"]["app.kubernetes.io/component"] for budget in budgets} == {"api", "worker"}
+
+
+@each_example
+def test_what_runs_more_than_once_is_spread_over_nodes_where_there_are_several(found: Found) -> None:
+    for component in ("api", "worker"):
+        [template] = [each for each in templates(found) if each["metadata"]["labels"]["app.kubernetes.io/component"] == component]
+        [constraint] = template["spec"]["topologySpreadConstraints"]
+        assert constraint["topologyKey"] == "kubernetes.io/hostname"
+        assert constraint["whenUnsatisfiable"] == "ScheduleAnyway", "on one node they all run"
+        assert constraint["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
