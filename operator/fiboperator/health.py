@@ -52,7 +52,7 @@ def workload(
     if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
         return Verdict(False, "Progressing", f"{kind} {name} has a change that Kubernetes has not seen yet.")
     count = numbers(live)
-    rolled_out = count.updated >= count.wanted or _is_rolled_out(live)
+    rolled_out = count.updated >= count.wanted or _is_rolled_out(live, count)
     if count.ready >= min(enough, count.wanted) and count.wanted >= enough and rolled_out:
         return Verdict(True, "Available", f"{count.ready} of {count.wanted} pods are ready.")
     if blocked := blockage(live, pods, volumes, told):
@@ -62,10 +62,11 @@ def workload(
     return Verdict(False, "Progressing", f"{kind} {name}: {count.ready} of {max(count.wanted, enough)} pods are ready.")
 
 
-def _is_rolled_out(live: Object) -> bool:
-    # A StatefulSet's updatedReplicas is 0 when no update is under way: its two revisions tell.
+def _is_rolled_out(live: Object, count: Workload) -> bool:
     status = live.get("status", {})
-    return "currentRevision" in status and status.get("currentRevision") == status.get("updateRevision")
+    if "currentRevision" in status:  # a StatefulSet's updatedReplicas is 0 when no update is under way: its two revisions tell
+        return bool(status["currentRevision"] == status.get("updateRevision"))
+    return 0 < count.updated == status.get("replicas")  # more are wanted than exist, but none is of an older template
 
 
 def stuck_pods(stateful_set: Object, pods: Iterable[Object]) -> list[Object]:

@@ -46,6 +46,11 @@ def test_scaling_up_beyond_the_floor_stays_ready() -> None:
     assert verdict(deployment(wanted=6, ready=3)).ready
 
 
+def test_pods_that_are_not_made_yet_are_no_rollout() -> None:
+    assert verdict(deployment(wanted=10, ready=3, updated=3, replicas=3)).ready
+    assert not verdict(deployment(wanted=10, ready=6, updated=3, replicas=6)).ready, "three are of an older template"
+
+
 def test_fewer_than_the_floor_is_not_ready() -> None:
     assert not verdict(deployment(wanted=1, ready=1)).ready
     assert not verdict(deployment(wanted=3, ready=2)).ready
