@@ -74,7 +74,7 @@ def refusal(error: ApiError) -> Problem:
     if QUOTA_EXCEEDED in str(error):
         return Problem("QuotaExceeded", f"{error}. {QUOTA_REMEDY}")
     if error.status == 403 and " cannot " in str(error):  # RBAC's own words: User "x" cannot VERB resource "y" in API group "z"
-        return Problem("Forbidden", f"{error}. Grant the operator that right: kubectl apply -f deploy/install.yaml.")
+        return Problem("Forbidden", f"{error}. Grant the operator that right: install its manifests again as they were installed.")
     return Problem("Refused", str(error))
 
 
