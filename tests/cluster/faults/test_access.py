@@ -78,10 +78,13 @@ def test_row_18_the_crd_deleted_and_put_back(
     credentials = stage.passwords()
     with proxy.rule(silent, verb="watch", resource="customresourcedefinitions", times=0 if hears else None):
         proxy.cut_watches()
-        kubectl("delete", "crd", "fibpipelines.fibpipeline.io")
-        eventually(lambda: {*stage.children()} == {*credentials}, "the children to be collected, all but the credentials")
-        kubectl("apply", "-f", str(REPOSITORY / "deploy/install.yaml"))
-        kubectl("wait", "crd/fibpipelines.fibpipeline.io", "--for=condition=Established", "--timeout=30s")
+        try:
+            kubectl("delete", "crd", "fibpipelines.fibpipeline.io")
+            # The garbage collector may need half a minute to hear of a kind that is new.
+            eventually(lambda: {*stage.children()} == {*credentials}, "the children to be collected, all but the credentials", 90)
+        finally:
+            kubectl("apply", "-f", str(REPOSITORY / "deploy/install.yaml"))
+            kubectl("wait", "crd/fibpipelines.fibpipeline.io", "--for=condition=Established", "--timeout=30s")
         eventually(lambda: accepted(stage), "a pipeline to be accepted")
         if eventually(lambda: "restart" if not impatient.is_alive() else stage.is_as(clean), "one or the other", 60) == "restart":
             impatient.kill()
