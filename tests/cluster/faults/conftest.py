@@ -33,7 +33,7 @@ def proxied_kubeconfig(control_plane: BareControlPlane, operator_kubeconfig: Pat
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _idle() -> Iterator[None]:
     """All pipelines report that they have no work: what the status says of it does not depend on how long they were unreachable."""
     with LoadServer("") as loads, pytest.MonkeyPatch.context() as environment:
@@ -41,7 +41,7 @@ def _idle() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: other modules run an operator of their own
 def _operator(_idle: None, proxied_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     process = OperatorProcess(proxied_kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
     yield process
@@ -168,7 +168,7 @@ def stage(kubectl: Kubectl, api: httpx.Client, proxy: Proxy) -> Iterator[Stage]:
     stage.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clean(kubectl: Kubectl, api: httpx.Client, proxy: Proxy, _operator: OperatorProcess) -> dict[str, Any]:
     """The picture after a run without faults."""
     stage = Stage(kubectl, api, proxy)
