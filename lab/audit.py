@@ -21,6 +21,8 @@ class Request:
     namespace: str
     name: str
     code: int
+    allowed: bool
+    """Whether the user has the right; a 403 may also be an admission's, such as that of a namespace that is ending."""
     begun: float
     ended: float
 
@@ -81,6 +83,7 @@ def _request(event: dict[str, Any]) -> Request:
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0),
+        allowed=event.get("annotations", {}).get("authorization.k8s.io/decision") != "forbid",
         begun=datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp(),
         ended=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
     )
