@@ -66,7 +66,7 @@ def _is_rolled_out(live: Object, count: Workload) -> bool:
     status = live.get("status", {})
     if "currentRevision" in status:  # a StatefulSet's updatedReplicas is 0 when no update is under way: its two revisions tell
         return bool(status["currentRevision"] == status.get("updateRevision"))
-    return 0 < count.updated == status.get("replicas")  # more are wanted than exist, but none is of an older template
+    return bool(0 < count.updated == status.get("replicas"))  # more are wanted than exist, but none is of an older template
 
 
 def stuck_pods(stateful_set: Object, pods: Iterable[Object]) -> list[Object]:
