@@ -64,7 +64,7 @@ test-e2e: venv /usr/bin/chromium ## everything as pods, through the Ingress, in 
 bench-app: venv ## measure API, relay and workers beside a stock peer (needs wrk; an idle machine helps)
 	$(BIN)/python -m bench.app
 
-bench-scaling: venv ## measure scaling by the backlog beside CPU alone on the lab, and draw docs/scaling.svg
+bench-scaling: venv ## measure scaling by the backlog beside other rules on the lab, and draw docs/images/scaling.svg (about 20 minutes)
 	$(LAB) run -- bash -c '$(LAB) images && $(BIN)/python -m bench.scaling'
 
 bench-operator: venv ## measure the operator on a real API server, beside kubectl and usual kopf operators (about 10 minutes)

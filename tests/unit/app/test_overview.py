@@ -70,7 +70,7 @@ def test_a_queue_that_nobody_takes_from(waited: float, mood: str) -> None:
 
 def test_store_and_interface_tell_their_rates() -> None:
     found = tiles(seen(rates=(12.0, 3.5), counts={"done": 7, "failed": 2, "total": 1200}))
-    assert (found["store"].number, found["store"].words) == ("7", "Answers. 3.5 results/s. 2 jobs failed.")
+    assert (found["store"].number, found["store"].words) == ("7", "Each stored once. 3.5 results/s. 2 jobs failed.")
     assert (found["interface"].number, found["interface"].words) == ("12", "1,200 accepted in all.")
     assert tiles(seen(rates=None))["interface"].number == "-", "a rate needs two looks"
 
