@@ -1,6 +1,5 @@
 """Whether a live object already is what we want: so that an unchanged pipeline costs no request."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubernetes.utils.quantity import parse_quantity
@@ -23,31 +22,33 @@ def is_applied(desired: Object, live: Object | None) -> bool:
 
 
 def stands_in(desired: Any, live: Any) -> bool:
-    """Whether every value of `desired` stands in `live`.
+    """Whether every value of `desired` stands in `live`. Both are plain JSON: dicts, lists and scalars.
 
     Lists of named things are matched by name, as server-side apply merges them; other lists must agree in length and order.
     Quantities are equal when their amounts are: the API server rewrites `1000m` as `1`.
     """
-    if isinstance(desired, Mapping):
+    if desired == live:
+        return True
+    if isinstance(desired, dict):
         if live is None:
             return not desired
-        return isinstance(live, Mapping) and all(stands_in(value, live.get(key)) for key, value in desired.items())
-    if isinstance(desired, Sequence) and not isinstance(desired, str):
+        return isinstance(live, dict) and all(stands_in(value, live.get(key)) for key, value in desired.items())
+    if isinstance(desired, list):
         if live is None:
             return not desired
-        return isinstance(live, Sequence) and _list_stands_in(desired, live)
-    return bool(desired == live) or _same_quantity(desired, live)
+        return isinstance(live, list) and _list_stands_in(desired, live)
+    return _same_quantity(desired, live)
 
 
-def _list_stands_in(desired: Sequence[Any], live: Sequence[Any]) -> bool:
+def _list_stands_in(desired: list[Any], live: list[Any]) -> bool:
     by_name = _by_name(live)
     if by_name is not None and _by_name(desired) is not None:
         return all(stands_in(item, by_name.get(item["name"])) for item in desired)
     return len(desired) == len(live) and all(stands_in(want, have) for want, have in zip(desired, live, strict=True))
 
 
-def _by_name(items: Sequence[Any]) -> dict[str, Any] | None:
-    if not all(isinstance(item, Mapping) and "name" in item for item in items):
+def _by_name(items: list[Any]) -> dict[str, Any] | None:
+    if not all(isinstance(item, dict) and "name" in item for item in items):
         return None
     named = {item["name"]: item for item in items}
     return named if len(named) == len(items) else None

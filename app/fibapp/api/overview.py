@@ -134,7 +134,7 @@ def _process(seen: Seen) -> Tile:
 def _store(seen: Seen) -> Tile:
     failed = seen.counts["failed"]
     rate = seen.rates[1] if seen.rates else 0
-    words = "Answers." + (f" {number(rate)} results/s." if rate else "") + (f" {plural(failed, 'job')} failed." if failed else "")
+    words = "Each stored once." + (f" {number(rate)} results/s." if rate else "") + (f" {plural(failed, 'job')} failed." if failed else "")
     return Tile(number(seen.counts["done"]), "results", "active" if rate else "idle", words)
 
 

@@ -1,8 +1,9 @@
 """The shared skeleton of every pod: hardened to Pod Security `restricted`, with a read-only root file system."""
 
 import hashlib
-import json
 from typing import Any
+
+import orjson
 
 from .. import names
 from ..names import Component
@@ -16,7 +17,7 @@ OFFICIAL_IMAGE_UID = 999  # both the rabbitmq and the postgres image own their d
 
 def digest(value: Any) -> str:
     """A short, stable fingerprint of any JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def env(**variables: str | int | bool) -> list[Object]:
