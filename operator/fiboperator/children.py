@@ -16,9 +16,20 @@ Identity = tuple[str, str]  # namespace, name
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """News of a child."""
+
+    pipeline: PipelineKey
+    reported: bool = False
+    """Only what its controller or node reports of it moved: nothing that a pass could have to mend."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Packed:
     uid: str
     version: int
+    wanted: int
+    """A hash of everything but what is reported."""
     data: bytes
 
 
@@ -28,8 +39,8 @@ class Children:
     def __init__(self) -> None:
         self._by_pipeline: dict[PipelineKey, dict[ChildKey, _Packed]] = {}
 
-    def put(self, live: Object) -> PipelineKey | None:
-        """Take in an object; returns the key of its pipeline when that is news."""
+    def put(self, live: Object) -> Change | None:
+        """Take in an object; returns what that changes, if anything."""
         pipeline = _pipeline_key(live)
         if pipeline is None:
             return None
@@ -39,11 +50,13 @@ class Children:
         old = known.get(key)
         if old is not None and old.version >= version:
             return None
-        known[key] = _Packed(metadata["uid"], version, zlib.compress(orjson.dumps(compact(live)), 1))
-        return pipeline
+        kept = compact(live)
+        new = _Packed(metadata["uid"], version, _wanted(kept), zlib.compress(orjson.dumps(kept), 1))
+        known[key] = new
+        return Change(pipeline, reported=old is not None and (old.uid, old.wanted) == (new.uid, new.wanted))
 
-    def drop(self, gone: Object) -> PipelineKey | None:
-        """Forget an object that was deleted; a newer one of the same name stays. Returns the key of its pipeline when that is news."""
+    def drop(self, gone: Object) -> Change | None:
+        """Forget an object that was deleted; a newer one of the same name stays. Returns what that changes, if anything."""
         pipeline = _pipeline_key(gone)
         if pipeline is None:
             return None
@@ -52,7 +65,7 @@ class Children:
         if key not in known or known[key].uid != gone["metadata"]["uid"]:
             return None
         self._remove(pipeline, key)
-        return pipeline
+        return Change(pipeline)
 
     def retain(self, kind: str, present: set[Identity]) -> set[PipelineKey]:
         """After a complete list of one kind: what is not in it is gone. Returns the pipelines that lost something."""
@@ -109,6 +122,11 @@ def compact(live: Object) -> Object:
         "spec": {"nodeName": live.get("spec", {}).get("nodeName", "")},
         "status": {key: status[key] for key in kept if key in status},
     }
+
+
+def _wanted(kept: Object) -> int:
+    metadata = {key: value for key, value in kept["metadata"].items() if key != "resourceVersion"}
+    return hash(orjson.dumps({**kept, "metadata": metadata, "status": None}))
 
 
 def _unpack(packed: _Packed) -> Object:

@@ -11,7 +11,7 @@ import kopf
 from prometheus_client import start_http_server
 
 from . import deafness, metrics, names
-from .children import Children, PipelineKey
+from .children import Change, Children, PipelineKey
 from .cluster import Cluster
 from .errors import ApiError
 from .loadpoll import URL, LoadPolls, News
@@ -22,6 +22,8 @@ from .scaling import TELL_SECONDS
 from .watches import Watches
 
 CONCURRENT_PASSES = 8
+# What children report comes in crowds, above all while they start: one pass tells all of it. What somebody did to them is mended at once.
+REPORTED_SECONDS = 0.05
 STUCK_SECONDS = 120.0
 METRICS_PORT = 9090
 
@@ -35,11 +37,17 @@ class Operator:
         children = Children()
         self.cluster = cluster
         self.queue = queue
-        self.watches = Watches(cluster, children, queue.add)
+        self.watches = Watches(cluster, children, self._changed)
         self.loads = LoadPolls(self._heard, os.environ.get("FIBPIPELINE_LOAD_URL") or URL)
         self.reconciler = Reconciler(cluster, children, _release(), self.watches.trouble, self.loads)
         self.tasks = [asyncio.create_task(self.watches.run()), asyncio.create_task(self._work())]
         self.tasks.append(asyncio.create_task(deafness.listen(self.reconciler.pipelines.__len__, cluster.has_pipelines)))
+
+    def _changed(self, change: Change) -> None:
+        if change.reported:
+            self.queue.add_after(change.pipeline, REPORTED_SECONDS)
+        else:
+            self.queue.add(change.pipeline)
 
     def _heard(self, key: PipelineKey, news: News) -> None:
         if news is News.DEEDS:

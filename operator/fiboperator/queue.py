@@ -52,7 +52,9 @@ class WorkQueue(Generic[Key]):
             self._wake()
 
     def add_after(self, key: Key, delay: float) -> None:
-        """Ask for a pass in `delay` seconds; the earlier of two such wishes holds."""
+        """Ask for a pass in `delay` seconds; the earlier of two such wishes holds, and a pass that waits already is earlier than both."""
+        if key in self._since:
+            return
         due = self._clock() + delay
         if key in self._timers and self._timers[key][0] <= due:
             return
@@ -87,6 +89,7 @@ class WorkQueue(Generic[Key]):
             key = self._waiting.popleft()
             del self._since[key]
             self._running.add(key)
+            self._cancel_timer(key)  # what was asked for is about to be done
             return key
 
     def done(self, key: Key) -> None:
@@ -110,7 +113,7 @@ class WorkQueue(Generic[Key]):
                 delay = self.add_failed(key, getattr(error, "retry_after", 0.0))
                 logger.exception("The pass for %s failed; next try in %.1f s", key, delay)
             else:
-                self.forget(key)
+                self._failures.pop(key, None)
                 if delay is not None:
                     self.add_after(key, delay)
             finally:

@@ -164,19 +164,17 @@ class Reconciler:
                 live[key_of(there)] = there
 
     async def _apply(self, changed: list[Object], live: Live) -> None:
-        replies = await asyncio.gather(*(self._apply_one(child, key_of(child) in live) for child in changed), return_exceptions=True)
-        for reply in replies:
-            if not isinstance(reply, BaseException):
-                self._children.put(reply)
-        for reply in replies:
-            if isinstance(reply, BaseException):
-                raise reply
+        outcomes = await asyncio.gather(*(self._apply_one(child, key_of(child) in live) for child in changed), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
-    async def _apply_one(self, child: Object, exists: bool) -> Object:
+    async def _apply_one(self, child: Object, exists: bool) -> None:
         try:
-            return await (self._cluster.apply(child) if exists else self._cluster.create(child))
+            made = await (self._cluster.apply(child) if exists else self._cluster.create(child))
         except Taken as error:
             raise Blocked(conflict(child, str(error))) from error
+        self._children.put(made)  # at once: then the watch's echo of it is no news
 
     async def _grow_volumes(self, wanted: list[Object], live: Live) -> tuple[list[Object], Problem | None]:
         """Bring the volumes to their sizes. Returns what can be applied now, and the first refusal: it stops nothing else."""

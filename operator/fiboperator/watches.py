@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from .children import Children, Identity, PipelineKey
+from .children import Change, Children, Identity, PipelineKey
 from .cluster import WATCHED_KINDS, Cluster
 from .errors import ApiError, Gone
 
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 class Watches:
-    """The watches on all kinds of children; `changed` is called with each pipeline of which a child changed."""
+    """The watches on all kinds of children; `changed` is called with each change."""
 
-    def __init__(self, cluster: Cluster, children: Children, changed: Callable[[PipelineKey], None]) -> None:
+    def __init__(self, cluster: Cluster, children: Children, changed: Callable[[Change], None]) -> None:
         self._watches = [_Watch(cluster, children, kind, changed) for kind in WATCHED_KINDS]
 
     async def run(self) -> None:
@@ -43,7 +43,7 @@ class Watches:
 
 
 class _Watch:
-    def __init__(self, cluster: Cluster, children: Children, kind: str, changed: Callable[[PipelineKey], None]) -> None:
+    def __init__(self, cluster: Cluster, children: Children, kind: str, changed: Callable[[Change], None]) -> None:
         self._cluster = cluster
         self._children = children
         self._kind = kind
@@ -81,17 +81,17 @@ class _Watch:
         async for page, version in self._cluster.list_children(self._kind):  # noqa: B007 - the last page's version is used below
             for live in page:
                 present.add((live["metadata"]["namespace"], live["metadata"]["name"]))
-                if pipeline := self._children.put(live):
-                    changed.add(pipeline)
+                if change := self._children.put(live):
+                    changed.add(change.pipeline)
         changed |= self._children.retain(self._kind, present)
         self._version, self.listed, self.error = version, True, None
         self.tried.set()
         for pipeline in changed:
-            self._changed(pipeline)
+            self._changed(Change(pipeline))
 
     def _take(self, event: str, live: dict[str, object]) -> None:
         if event == "BOOKMARK":
             return
-        pipeline = self._children.drop(live) if event == "DELETED" else self._children.put(live)
-        if pipeline:
-            self._changed(pipeline)
+        change = self._children.drop(live) if event == "DELETED" else self._children.put(live)
+        if change:
+            self._changed(change)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fiboperator.children import Children, compact
+from fiboperator.children import Change, Children, compact
 from fiboperator.names import DELETION_COST
 
 
@@ -21,10 +21,21 @@ def child(name: str = "demo-api", version: int = 1, uid: str = "u1", kind: str =
 
 def test_the_newest_version_wins_and_only_news_is_news() -> None:
     children = Children()
-    assert children.put(child(version=2, spec={"new": True})) == ("ns", "demo")
+    assert children.put(child(version=2, spec={"new": True})) == Change(("ns", "demo"))
     assert children.put(child(version=2)) is None
     assert children.put(child(version=1)) is None, "a late event is older than the reply to our own write"
     assert children.of(("ns", "demo"))["Service", "demo-api"]["spec"] == {"new": True}
+
+
+def test_what_is_only_reported_is_told_from_what_somebody_did() -> None:
+    def change(version: int, uid: str = "u1", **body: Any) -> Change | None:
+        return children.put(child(version=version, uid=uid, kind="Deployment", **body))
+
+    children = Children()
+    change(1, spec={"replicas": 1}, status={})
+    assert change(2, spec={"replicas": 1}, status={"readyReplicas": 1}) == Change(("ns", "demo"), reported=True)
+    assert change(3, spec={"replicas": 2}, status={"readyReplicas": 1}) == Change(("ns", "demo"))
+    assert change(4, uid="u2", spec={"replicas": 2}) == Change(("ns", "demo")), "another object of that name"
 
 
 def test_a_deletion_does_not_hit_a_successor() -> None:
@@ -32,7 +43,7 @@ def test_a_deletion_does_not_hit_a_successor() -> None:
     children.put(child(uid="new", version=5))
     assert children.drop(child(uid="old", version=4)) is None
     assert ("Service", "demo-api") in children.of(("ns", "demo"))
-    assert children.drop(child(uid="new", version=6)) == ("ns", "demo")
+    assert children.drop(child(uid="new", version=6)) == Change(("ns", "demo"))
     assert children.of(("ns", "demo")) == {}
 
 

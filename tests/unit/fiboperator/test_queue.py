@@ -51,6 +51,36 @@ async def test_an_immediate_wish_cancels_the_delayed_one() -> None:
         await asyncio.wait_for(queue.get(), 0.05)
 
 
+async def test_a_delayed_wish_adds_nothing_to_a_pass_that_waits_or_begins() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    queue.add_after("a", 0.01)
+    queue.done(await queue.get())
+    queue.add_after("b", 0.01)
+    queue.add("b")
+    queue.done(await queue.get())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.get(), 0.05)
+
+
+async def test_a_delayed_wish_during_a_pass_outlives_it() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    passes: list[str] = []
+    twice = asyncio.Event()
+
+    async def handle(key: str) -> None:
+        passes.append(key)
+        if len(passes) == 1:
+            queue.add_after(key, 0.01)
+        else:
+            twice.set()
+
+    worker = asyncio.create_task(queue.work(handle))
+    queue.add("a")
+    await asyncio.wait_for(twice.wait(), 1)
+    worker.cancel()
+
+
 async def test_the_backoff_doubles_up_to_its_cap_and_is_forgotten_on_success() -> None:
     now = 0.0
     queue: WorkQueue[str] = WorkQueue(lambda: now)

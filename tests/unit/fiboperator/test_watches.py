@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fiboperator import watches
-from fiboperator.children import Children
+from fiboperator.children import Change, Children
 from fiboperator.cluster import WATCHED_KINDS
 from fiboperator.errors import ApiError, Gone
 from fiboperator.watches import Watches
@@ -57,9 +57,9 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watches, "PAUSE_SECONDS", 0.0)
 
 
-async def follow(*script: Any) -> tuple[ScriptedCluster, set[str], list[tuple[str, str]], Watches]:
-    """Run the script to its end; returns what was asked, the Services known then, the pipelines told, the watches."""
-    cluster, children, told = ScriptedCluster(*script), Children(), []
+async def follow(*script: Any) -> tuple[ScriptedCluster, set[str], list[Change], Watches]:
+    """Run the script to its end; returns what was asked, the Services known then, the changes told, the watches."""
+    cluster, children, told = ScriptedCluster(*script), Children(), list[Change]()
     watched = Watches(cluster, children, told.append)  # type: ignore[arg-type]
     task = asyncio.create_task(watched.run())
     await asyncio.wait_for(cluster.done.wait(), 5)
@@ -73,21 +73,21 @@ async def test_a_list_and_then_what_changes() -> None:
         [("ADDED", service("b", 11)), ("BOOKMARK", service("", 20)), ("DELETED", service("a", 21))],
     )
     assert known == {"b"}
-    assert told == [("ns", "demo")] * 3
+    assert told == [Change(("ns", "demo"))] * 3
     assert cluster.asked == ["list", "watch from 10"]
 
 
 async def test_a_stream_that_ends_is_resumed_where_it_was() -> None:
     cluster, _, told, _ = await follow([service("a", 5)], [("BOOKMARK", service("", 30))], [("MODIFIED", service("a", 31))])
     assert cluster.asked == ["list", "watch from 10", "watch from 30"]
-    assert told == [("ns", "demo")] * 2
+    assert told == [Change(("ns", "demo")), Change(("ns", "demo"), reported=True)]
 
 
 async def test_after_a_gap_what_is_not_listed_any_more_is_gone() -> None:
     cluster, known, told, _ = await follow([service("a", 5), service("b", 6)], [Gone()], [service("b", 6)])
     assert cluster.asked == ["list", "watch from 10", "list"]
     assert known == {"b"}
-    assert told == [("ns", "demo")] * 2, "once for the first list, once for the loss; an unchanged object is no news"
+    assert told == [Change(("ns", "demo"))] * 2, "once for the first list, once for the loss; an unchanged object is no news"
 
 
 async def test_an_error_is_tried_again_and_told_until_the_list_succeeds() -> None:
