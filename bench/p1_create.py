@@ -7,6 +7,7 @@ from statistics import median
 
 from bench.cluster.control import OPERATOR, PIPELINES, Control
 from bench.cluster.fanout import Object, apply_all, children
+from bench.processes import wait_until
 from bench.table import Row, figure, lower, times
 from lab.audit import Request
 
@@ -34,6 +35,8 @@ def run(control: Control, rounds: int) -> list[Row]:
         control.make_namespaces(namespaces)
         fan_out.append(median(apply_all(control, objects, namespaces, AT_ONCE)))
         kubectl.append(_kubectl(control, objects, f"p1-kubectl-{turn}"))
+    # No API answers here: only when the operator has given up asking for its load does a pipeline rest.
+    wait_until("the load to be out of reach", lambda: "out of reach" in control.pipeline("p1-0-0")["status"]["worker"]["reason"], 90, 1.0)
     control.wait_quiet(OPERATOR)
     edit = _requests(control, EDIT)
     touch = _requests(control, TOUCH)
@@ -71,16 +74,15 @@ def _create(control: Control, namespace: str) -> tuple[float, int]:
     control.make_namespaces([namespace])
     mark = control.audit.mark()
     control.make_pipeline(namespace)
-    control.wait_observed(namespace)
-    seen = control.audit.since(mark)
-    begun = next(request.begun for request in seen if request.resource == "fibpipelines" and request.verb == "create")
-    sent = _until_status([request for request in seen if request.user == OPERATOR and request.namespace == namespace])
+
+    def until_status() -> list[Request]:  # the audit log may be a moment behind
+        sent = [request for request in control.audit.since(mark, OPERATOR) if request.namespace == namespace]
+        first = next((index for index, request in enumerate(sent) if request.resource == "fibpipelines/status"), -1)
+        return sent[: first + 1]
+
+    sent = wait_until(f"the first status of {namespace}/demo in the audit log", until_status, interval=0.3)
+    begun = next(request.begun for request in control.audit.since(mark) if request.resource == "fibpipelines" and request.verb == "create")
     return max(request.ended for request in sent) - begun, len(sent)
-
-
-def _until_status(requests: Sequence[Request]) -> list[Request]:
-    first = next(index for index, request in enumerate(requests) if request.resource == "fibpipelines/status")
-    return list(requests[: first + 1])
 
 
 def _kubectl(control: Control, objects: Sequence[Object], namespace: str) -> float:

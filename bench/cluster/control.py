@@ -164,10 +164,13 @@ class Control:
         """All FibPipelines as they are."""
         return list(self.api.get("/apis/fibpipeline.io/v1/fibpipelines").raise_for_status().json()["items"])
 
+    def pipeline(self, namespace: str, name: str = "demo") -> dict[str, Any]:
+        """One FibPipeline as it is."""
+        return dict(self.api.get(f"{PIPELINES.format(namespace)}/{name}").raise_for_status().json())
+
     def wait_observed(self, namespace: str, name: str = "demo") -> None:
         """Return when the operator has written the status of a pipeline's present generation."""
-        path = f"{PIPELINES.format(namespace)}/{name}"
-        wait_until(f"{namespace}/{name} to be observed", lambda: observed(self.api.get(path).raise_for_status().json()), 120, 0.02)
+        wait_until(f"{namespace}/{name} to be observed", lambda: observed(self.pipeline(namespace, name)), 120, 0.02)
 
     def wait_quiet(self, user: str, seconds: float = 3.0, patience: float = 300.0) -> None:
         """Return when `user` has sent nothing for so many seconds."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from . import evidence, health, names, status, volumes
 from .applied import is_applied, stamped
@@ -19,8 +20,9 @@ from .status import Problem
 
 # A permanent refusal may be lifted by a person who changes something that no watch of ours shows (RBAC, a quota).
 SLOW_RETRY_SECONDS = 60.0
-# What pods cannot be made or started without.
-APPLIED_FIRST = ("Secret", "ConfigMap", "ServiceAccount")
+# Secrets before pods: no pod ever starts, and no volume is ever initialised, with a password that was not kept. Nor is a pod refused for
+# want of its ServiceAccount, after which its controller would wait longer and longer, should we be killed in between.
+APPLIED_IN_ORDER = (("Secret", "ConfigMap", "ServiceAccount"), ("StatefulSet", "Deployment", "HorizontalPodAutoscaler"))
 
 
 class Outdated(Exception):
@@ -111,13 +113,13 @@ class Reconciler:
         wanted = [stamped(child) for child in wanted]
         changed = [child for child in wanted if volumes.can_be_applied(child, live) and not is_applied(child, live.get(key_of(child)))]
         await self._scaling.keep_busy(pipeline, reading, live, floor)
-        # Secrets first: no pod ever starts, and no volume is ever initialised, with a password that was not kept. Nor is a pod refused
-        # for want of its ServiceAccount, after which its controller would wait longer and longer, should we be killed in between.
-        await self._apply([child for child in changed if child["kind"] in APPLIED_FIRST], live)
-        await self._apply([child for child in changed if child["kind"] not in APPLIED_FIRST], live)
+        in_order = {kind for kinds in APPLIED_IN_ORDER for kind in kinds}
+        await _all_of(
+            self._apply([child for child in changed if child["kind"] not in in_order], live),
+            self._apply_workloads(pipeline, changed, live, floor),
+        )
         await asyncio.gather(*(self._cluster.delete(child) for child in unwanted))
         await self._replace_stuck_pods(live)
-        await self._scaling.raise_workers(pipeline, floor)
         if refused:
             raise Blocked(refused)
 
@@ -163,11 +165,14 @@ class Reconciler:
             if there is not None:
                 live[key_of(there)] = there
 
-    async def _apply(self, changed: list[Object], live: Live) -> None:
-        outcomes = await asyncio.gather(*(self._apply_one(child, key_of(child) in live) for child in changed), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+    async def _apply_workloads(self, pipeline: Pipeline, changed: list[Object], live: Live, floor: int) -> None:
+        """Apply pods after what they need, and see to the number of workers."""
+        for kinds in APPLIED_IN_ORDER:
+            await self._apply([child for child in changed if child["kind"] in kinds], live)
+        await self._scaling.raise_workers(pipeline, floor)
+
+    async def _apply(self, children: list[Object], live: Live) -> None:
+        await _all_of(*(self._apply_one(child, key_of(child) in live) for child in children))
 
     async def _apply_one(self, child: Object, exists: bool) -> None:
         try:
@@ -207,6 +212,13 @@ class Reconciler:
             return
         for kind, reason, message in status.transitions(previous, current):
             await self._cluster.post_event(body, kind, reason, message)
+
+
+async def _all_of(*actions: Coroutine[Any, Any, None]) -> None:
+    """Do all of this at once, and all of it whatever fails; raises the first failure at the end."""
+    for outcome in await asyncio.gather(*actions, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
 
 
 def _unwanted(pipeline: Pipeline, wanted: list[Object], live: Live) -> list[Object]:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from .children import Change, Children, Identity, PipelineKey
-from .cluster import WATCHED_KINDS, Cluster
+from .cluster import OBSERVED_KINDS, WATCHED_KINDS, Cluster
 from .errors import ApiError, Gone
 
 BACKOFF_BASE_SECONDS = 0.5
@@ -94,4 +94,5 @@ class _Watch:
             return
         change = self._children.drop(live) if event == "DELETED" else self._children.put(live)
         if change:
-            self._changed(change)
+            # What we never write we never mend.
+            self._changed(Change(change.pipeline, reported=True) if self._kind in OBSERVED_KINDS else change)
