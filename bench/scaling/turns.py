@@ -24,7 +24,7 @@ SLOW_JOBS, SLOW_N = 2, 40
 JOBS_A_WORKER = 20
 """What KEDA's scaler takes where no queueLength is given (keda.sh/docs/2.0/scalers/rabbitmq-queue)."""
 BACKLOG, CPU_ONLY = 30, 86_400
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
 
 Curve = list[tuple[float, float]]
 
