@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from typing import Any, Final, Literal, Self
 
 import aiohttp
@@ -118,7 +119,9 @@ class Cluster:
             if error.owned:
                 raise Taken(str(error)) from error
             raise
-        others = {entry["manager"] for entry in made["metadata"].get("managedFields", [])} - {names.MANAGER}
+        # A controller that has written its status already makes nothing foreign: the request may have arrived twice.
+        entries = [entry for entry in made["metadata"].get("managedFields", []) if not entry.get("subresource")]
+        others = {entry["manager"] for entry in entries} - {names.MANAGER}
         if others:
             identity = {key: made["metadata"][key] for key in ("name", "namespace", "uid")}
             await self.apply({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": identity})
@@ -337,14 +340,15 @@ class Cluster:
                 query_params=[("allowWatchBookmarks", "true")],
                 _request_timeout=aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=30, sock_read=WATCH_SILENCE_SECONDS),
             )
-            async for line in _lines(response):
-                event = orjson.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"]
-                    if status.get("code") == 410:
-                        raise Gone
-                    raise ApiError(action, status.get("code", 0), status.get("reason", ""), status.get("message", ""))
-                yield event["type"], event["object"]
+            with closing(response):  # an unread one would keep its place among the connections until the garbage is collected
+                async for line in _lines(response):
+                    event = orjson.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        if status.get("code") == 410:
+                            raise Gone
+                        raise ApiError(action, status.get("code", 0), status.get("reason", ""), status.get("message", ""))
+                    yield event["type"], event["object"]
         except FAILURES as error:
             raise api_error(action, error) from error
 
