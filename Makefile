@@ -61,7 +61,10 @@ test-e2e: venv /usr/bin/chromium ## everything as pods, through the Ingress, in 
 /usr/bin/pngquant:
 	apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes pngquant
 
-bench-app: venv ## measure API, relay and workers beside a stock peer (needs wrk; an idle machine helps)
+/usr/bin/wrk:
+	apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes wrk
+
+bench-app: venv /usr/bin/wrk ## measure API, relay and workers beside a stock peer (about 10 minutes; an idle machine helps)
 	$(BIN)/python -m bench.app
 
 bench-scaling: venv ## measure scaling by the backlog beside other rules on the lab, and draw docs/images/scaling.svg (about 20 minutes)
