@@ -30,6 +30,9 @@ TOGETHER = 64
 LINGER_SECONDS = 0.003
 """How long the next message is waited for while they come in crowds: fewer, larger commits cost less. A lone job never waits."""
 
+ALONE_IN_A_ROW = 8
+"""After so many jobs without company the crowd is over. Not after one: while a crowd begins the next message is often just on its way."""
+
 
 class Fetching(Protocol):
     """What the pool asks of Celery's consumer."""
@@ -63,7 +66,7 @@ class Pool(BasePool):  # type: ignore[misc]
         self._hub: Any = None
         self._waiting: SimpleQueue[Message | None] = SimpleQueue()
         self._brief_in_a_row = 0
-        self._crowded = False
+        self._alone_in_a_row = ALONE_IN_A_ROW
         self._at_length = False
         self._stopping = False
         self._door = threading.Lock()
@@ -113,7 +116,7 @@ class Pool(BasePool):  # type: ignore[misc]
     def _take(self) -> list[Message]:
         """What waits now, at least one; nothing at the end."""
         batch: list[Message] = []
-        linger = LINGER_SECONDS if self._crowded else 0.0
+        linger = LINGER_SECONDS if self._alone_in_a_row < ALONE_IN_A_ROW else 0.0
         while len(batch) < TOGETHER:
             try:
                 message = self._waiting.get(timeout=linger if batch else None)
@@ -122,7 +125,7 @@ class Pool(BasePool):  # type: ignore[misc]
             if message is None:
                 return []
             batch.append(message)
-        self._crowded = len(batch) > 1
+        self._alone_in_a_row = 0 if len(batch) > 1 else self._alone_in_a_row + 1
         return batch
 
     def _send_away(self, messages: list[Message]) -> None:

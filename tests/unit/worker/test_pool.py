@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from fibapp.store.claims import Refusal
+from fibworker import pool
 from fibworker.pool import TOGETHER, Pool, pool_of
 from fibworker.work import Ending, Outcome
 
@@ -101,6 +102,20 @@ def bench() -> Iterator[Bench]:
     yield bench
     bench.gate.set()
     bench.pool.on_stop()
+
+
+def test_a_lone_job_waits_for_no_company_and_a_crowd_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "LINGER_SECONDS", 3600.0)
+    bench.pool.on_start()
+    assert bench.send(BRIEF).ended.wait(10), "nobody else comes"
+    first = bench.send(BRIEF, blocks=True)
+    assert bench.begun.wait(10)
+    crowd = [bench.send(BRIEF) for _ in range(TOGETHER)]
+    bench.gate.set()
+    assert all(request.ended.wait(10) for request in (first, *crowd))
+    late = [bench.send(BRIEF) for _ in range(TOGETHER)]
+    assert all(request.ended.wait(10) for request in late), "a full batch waits for nobody"
+    assert bench.worker.together == [TOGETHER, TOGETHER]
 
 
 def test_what_waits_is_done_together_and_acknowledged_afterwards(bench: Bench) -> None:
