@@ -10,6 +10,8 @@ from lab.audit import Request
 FAULTS = 100
 """Of each sort."""
 PEER_FAULTS = 6
+PATIENCE_SECONDS = 100
+"""kopf runs a handler that failed, as the peer's do when two of them meet, again only after a minute."""
 NAMESPACE = "drift"
 SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services"
 TIMER = "bench.peer.timer_operator"
@@ -78,6 +80,6 @@ def _repaired(control: Control, user: str, name: str, *, edit: bool) -> float:
     def mended() -> Request | None:
         return next((request for request in requests() if request.user == user and request.writes and request.code < 300), None)
 
-    repair = wait_until(f"{name} to be repaired", mended, 30, 0.01)
+    repair = wait_until(f"{name} to be repaired", mended, PATIENCE_SECONDS, 0.01)
     fault = next(request for request in requests() if request.user != user)
     return repair.ended - fault.ended

@@ -1,6 +1,7 @@
 """The live children of every pipeline as the watches show them, kept compactly: 22,000 of them fit in some tens of MiB."""
 
 import zlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,10 @@ from .resources.objects import Object
 PipelineKey = tuple[str, str]  # namespace, name of the FibPipeline
 ChildKey = tuple[str, str]  # kind, name
 Identity = tuple[str, str]  # namespace, name
+
+
+REMEMBERED_DELETIONS = 1000
+"""The reply to a write may come after the news that the object was deleted since: for so long it must not bring it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,11 @@ class _Packed:
 
 
 class Children:
-    """Live objects by pipeline; the newest resource version of each wins."""
+    """Live objects by pipeline; the newest resource version of each wins, also that of its deletion."""
 
     def __init__(self) -> None:
         self._by_pipeline: dict[PipelineKey, dict[ChildKey, _Packed]] = {}
+        self._deleted: OrderedDict[tuple[PipelineKey, ChildKey], int] = OrderedDict()
 
     def put(self, live: Object) -> Change | None:
         """Take in an object; returns what that changes, if anything."""
@@ -48,7 +54,7 @@ class Children:
         key, version = (live["kind"], metadata["name"]), int(metadata["resourceVersion"])
         known = self._by_pipeline.setdefault(pipeline, {})
         old = known.get(key)
-        if old is not None and old.version >= version:
+        if version <= (old.version if old else self._deleted.get((pipeline, key), 0)):
             return None
         kept = compact(live)
         new = _Packed(metadata["uid"], version, _wanted(kept), zlib.compress(orjson.dumps(kept), 1))
@@ -61,6 +67,9 @@ class Children:
         if pipeline is None:
             return None
         key = (gone["kind"], gone["metadata"]["name"])
+        self._deleted[pipeline, key] = int(gone["metadata"]["resourceVersion"])
+        if len(self._deleted) > REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
         known = self._by_pipeline.get(pipeline, {})
         if key not in known or known[key].uid != gone["metadata"]["uid"]:
             return None

@@ -47,6 +47,15 @@ def test_a_deletion_does_not_hit_a_successor() -> None:
     assert children.of(("ns", "demo")) == {}
 
 
+def test_a_late_reply_does_not_bring_back_what_was_deleted_since() -> None:
+    children = Children()
+    children.put(child(version=4))
+    children.drop(child(version=6))
+    assert children.put(child(version=5)) is None, "the reply to a write between the two"
+    assert children.of(("ns", "demo")) == {}
+    assert children.put(child(version=7, uid="u2")) == Change(("ns", "demo")), "its successor"
+
+
 def test_after_a_complete_list_what_is_not_in_it_is_gone() -> None:
     children = Children()
     children.put(child("demo-api"))

@@ -266,7 +266,7 @@ async def test_a_secret_that_no_watch_shows_keeps_its_password() -> None:
     await world.reconcile()
     before = world.passwords()
     world.restart()
-    world.children.drop(world.cluster.objects["Secret", "demo-flower"])
+    world.children.retain("Secret", {(KEY[0], "demo-rabbitmq"), (KEY[0], "demo-postgresql")})
     assert await world.reconcile() == 0, "again, by what is there"
     await world.reconcile()
     assert world.passwords() == before
