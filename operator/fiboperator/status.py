@@ -152,10 +152,11 @@ def _exposed(pipeline: Pipeline, children: Children, evidence: Evidence) -> Verd
 def _ready(pipeline: Pipeline, verdicts: Mapping[Component, Verdict], problem: Problem | None) -> Verdict:
     if problem:
         return Verdict(False, problem.reason, problem.message)
-    for component, verdict in verdicts.items():
-        if not verdict.ready:
-            reason = _WAITING.get(component, "Progressing") if verdict.reason == "Progressing" else verdict.reason
-            return Verdict(False, reason, verdict.message)
+    if unready := [(component, verdict) for component, verdict in verdicts.items() if not verdict.ready]:
+        # What cannot go on by itself before what only takes its time.
+        component, verdict = min(unready, key=lambda each: each[1].reason == "Progressing")
+        reason = _WAITING.get(component, "Progressing") if verdict.reason == "Progressing" else verdict.reason
+        return Verdict(False, reason, verdict.message)
     if pipeline.spec.paused:
         return Verdict(True, "Paused", "All components are ready. spec.paused is true: the operator leaves every child as it is.")
     return Verdict(True, "Available", "All components are ready.")

@@ -80,6 +80,20 @@ def test_the_first_component_that_is_not_ready_names_itself() -> None:
     assert reconciling["message"] == ready["message"] == "StatefulSet demo-rabbitmq: 0 of 1 pods are ready."
 
 
+def test_what_is_in_the_way_is_named_before_what_takes_its_time() -> None:
+    children = ready_children()
+    children["StatefulSet", "demo-rabbitmq"]["status"]["readyReplicas"] = 0
+    full = "exceeded quota: tiny"
+    children["Deployment", "demo-api"]["status"] = {
+        "observedGeneration": 1,
+        "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": full}],
+    }
+    ready = condition(of(children), "Ready")
+    assert ready is not None
+    assert ready["reason"] == "QuotaExceeded"
+    assert full in ready["message"]
+
+
 def test_exposed_and_autoscaling_are_no_part_of_ready() -> None:
     children = ready_children()
     children["Ingress", "demo"]["status"] = {}
