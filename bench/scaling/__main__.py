@@ -110,15 +110,20 @@ def main() -> int:
         seconds = mix(pipeline, by_count=False)
         tell("mix, by count")
         counted = mix(pipeline, by_count=True)
-    charts = {
-        "Workers asked for": {"backlog and CPU": ours[-1].workers, "CPU only": cpu[-1].workers},
-        "Jobs queued": {"backlog and CPU": ours[-1].queued, "CPU only": cpu[-1].queued},
-    }
-    title = f"A burst of {BURST_JOBS} jobs of about one second, a trickle, silence"
-    arguments.picture.parent.mkdir(exist_ok=True)
-    arguments.picture.write_text(panels(title, charts), encoding="utf-8")
+    draw(arguments.picture, ours[-1], cpu[-1])
     print(render([*burst_rows(ours, cpu), *mix_rows(seconds, counted), *scale_in_rows(first, alike)]))
     return 0
+
+
+def draw(picture: Path, ours: Run, cpu: Run) -> None:
+    """The chart of one burst by each rule."""
+    charts = {
+        "Workers asked for": {"backlog and CPU": ours.workers, "CPU only": cpu.workers},
+        "Jobs queued": {"backlog and CPU": ours.queued, "CPU only": cpu.queued},
+    }
+    title = f"A burst of {BURST_JOBS} jobs of about one second, a trickle, silence"
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_text(panels(title, charts), encoding="utf-8")
 
 
 def tell(turn: str) -> None:

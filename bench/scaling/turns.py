@@ -25,6 +25,8 @@ JOBS_A_WORKER = 20
 """What KEDA's scaler takes where no queueLength is given (keda.sh/docs/2.0/scalers/rabbitmq-queue)."""
 BACKLOG, CPU_ONLY = 30, 86_400
 LOOK_SECONDS = 0.25
+STATS_SECONDS = 2.0
+"""/api/stats may be a second old: so long it may still tell of the time before the jobs came."""
 
 Curve = list[tuple[float, float]]
 
@@ -93,7 +95,7 @@ def follow(pipeline: Pipeline, run: Run, step: Callable[[float, int, dict[str, A
         if said != told:
             print(f"  {now:6.1f} s  {said}", file=sys.stderr, flush=True)
             told = said
-        if step(now, workers, stats):
+        if now >= STATS_SECONDS and step(now, workers, stats):
             return
         if now > PATIENCE_SECONDS:
             raise BenchError(f"the pipeline does not come to rest: {said}")
