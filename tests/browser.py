@@ -38,6 +38,13 @@ def open_page(browser: Browser, **options: Any) -> Iterator[Page]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test on an error in its console."""
-    with open_page(browser) as page:
+    """A page in English that fails the test on an error in its console."""
+    with open_page(browser, locale="en-GB", timezone_id="UTC") as page:
         yield page
+
+
+def fill_in(page: Page, n: str, algorithm: str = "recursive") -> None:
+    """Fill in the form that submits a job and send it by the keyboard."""
+    page.get_by_label("Algorithm").select_option(algorithm)
+    page.get_by_label("Number n").fill(n)
+    page.get_by_label("Number n").press("Enter")

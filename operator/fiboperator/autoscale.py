@@ -74,11 +74,11 @@ def needed(load: Load, worker: Worker) -> int:
 
 
 def floor(reading: Reading, worker: Worker, present: int | None) -> int:
-    """The fewest workers that the autoscaler may keep; `present` is the floor that holds now.
+    """The fewest workers that should run; `present` is the floor that holds now.
 
     Up at once. Down when the jobs or the work no longer occupy the workers, so that a queue being drained is drained to its end.
     """
-    low, high = worker.autoscaling.min_replicas, worker.autoscaling.max_replicas
+    low, high = worker.bounds
     load = reading.load
     if load is None:
         wanted = low if reading.away or present is None else present

@@ -56,11 +56,7 @@ class Scaling:
 
     def reading(self, pipeline: Pipeline) -> Reading:
         """What is known of the load now. A pass looks once, so that it does and tells the same."""
-        key = (pipeline.namespace, pipeline.name)
-        if pipeline.spec.worker.autoscaling.enabled:
-            return self._loads.follow(key)
-        self.forget(key)
-        return Reading()
+        return self._loads.follow((pipeline.namespace, pipeline.name))
 
     async def keep_busy(self, pipeline: Pipeline, reading: Reading, live: Live, floor: int) -> None:
         """Mark the pods with much left to do, while pods may have to leave, so that idle ones go first.
@@ -79,8 +75,7 @@ class Scaling:
 
     def floor(self, pipeline: Pipeline, reading: Reading, live: Live) -> int:
         """The fewest workers that should run."""
-        worker = pipeline.spec.worker
-        return autoscale.floor(reading, worker, live_floor(pipeline, live)) if worker.autoscaling.enabled else worker.replicas
+        return autoscale.floor(reading, pipeline.spec.worker, live_floor(pipeline, live))
 
     async def raise_workers(self, pipeline: Pipeline, floor: int) -> None:
         """Raise the workers to the floor; without autoscaling set them to exactly that number."""
@@ -100,21 +95,20 @@ class Scaling:
         value is the delay in seconds after which a sentence that moved too early is due.
         """
         worker, verdict = pipeline.spec.worker, explain(pipeline, reading, live, told)
-        if not worker.autoscaling.enabled:
-            return verdict, None
+        low, high = worker.bounds
         key, deployment = (pipeline.namespace, pipeline.name), _deployment(pipeline, live)
-        floor = live_floor(pipeline, live) or worker.autoscaling.min_replicas
+        floor = min(max(live_floor(pipeline, live) or low, low), high)
         workers = deployment["spec"].get("replicas", 1) if deployment else 0
         delay = None
-        if reading == Reading() and previous is not None and previous.reason != NOT_THERE:
+        if worker.autoscaling.enabled and reading == Reading() and previous is not None and previous.reason != NOT_THERE:
             verdict = previous  # said before a restart, with more knowledge than there is now
         else:
             verdict, delay = self._paced(key, verdict, (floor, workers, pipeline.spec.paused, reading.load is None))
         decision = {
             "workers": workers,
             "floor": floor,
-            "min": worker.autoscaling.min_replicas,
-            "max": worker.autoscaling.max_replicas,
+            "min": low,
+            "max": high,
             "sentence": verdict.message[:1000],
             "at": now,
         }
@@ -122,7 +116,7 @@ class Scaling:
         return verdict, delay
 
     def forget(self, key: PipelineKey) -> None:
-        """The pipeline is gone, or scales no more."""
+        """The pipeline is gone."""
         self._told.pop(key, None)
         self._loads.forget(key)
 

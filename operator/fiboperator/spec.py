@@ -75,9 +75,15 @@ class Worker(Model):
     affinity: dict[str, Any]
 
     @property
+    def bounds(self) -> tuple[int, int]:
+        """The fewest and the most workers that should run: one number when autoscaling is off."""
+        scaling = self.autoscaling
+        return (scaling.min_replicas, scaling.max_replicas) if scaling.enabled else (self.replicas, self.replicas)
+
+    @property
     def floor(self) -> int:
-        """The fewest workers that should run."""
-        return self.autoscaling.min_replicas if self.autoscaling.enabled else self.replicas
+        """The fewest workers that should run, whatever the load is."""
+        return self.bounds[0]
 
 
 class Flower(Model):

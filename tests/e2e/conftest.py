@@ -107,6 +107,17 @@ class Pipeline:
         assert answer.status_code == 202, answer.text
         return [f"/api/jobs/{job['id']}" for job in answer.json()["jobs"]]
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        stats = self.http.get("/api/stats").raise_for_status().json()
+        return {state: int(stats[state]) for state in ("queued", "running", "done", "failed", "cancelled")}
+
+    def cancel_all(self) -> None:
+        """Cancel what is queued, so that the next test need not wait for it."""
+        while queued := self.http.get("/api/jobs", params={"state": "queued", "limit": 200}).raise_for_status().json()["jobs"]:
+            for job in queued:
+                self.http.delete(f"/api/jobs/{job['id']}")
+
     def result(self, path: str, seconds: float = 60) -> dict[str, Any]:
         """Wait until the job is finished; returns it."""
 

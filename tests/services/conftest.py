@@ -99,6 +99,14 @@ def pipeline(broker: RabbitMQ, database: PostgreSQL, tmp_path: Path) -> Iterator
         yield pipeline
 
 
+@pytest.fixture
+def idle(pipeline: Pipeline) -> Pipeline:
+    """Only its API: what is submitted stays queued."""
+    pipeline.migrate()
+    pipeline.start_api()
+    return pipeline
+
+
 @pytest.fixture(scope="session")
 def standing(broker_of_session: RabbitMQ, database_of_session: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A running pipeline shared by the tests that hurt nothing."""

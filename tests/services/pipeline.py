@@ -181,6 +181,10 @@ class Pipeline:
         assert answer.status_code == 202, answer.text
         return [job["id"] for job in answer.json()["jobs"]]
 
+    def page_url(self, path: str = "/api/") -> str:
+        """What a person types into the browser."""
+        return f"http://127.0.0.1:{self.api_port}{path}"
+
     def job(self, job_id: str) -> dict[str, Any]:
         """The job document."""
         answer = self.client.get(f"/api/jobs/{job_id}")

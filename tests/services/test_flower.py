@@ -1,4 +1,4 @@
-"""Flower over a real RabbitMQ: all the tabs, in a browser; a login before everything; the broker away and back."""
+"""Flower over a real RabbitMQ: its figures; a login before everything; the broker away and back (all its tabs in a browser: tests/e2e)."""
 
 import contextlib
 import re
@@ -14,9 +14,6 @@ from tests.browser import open_page
 from tests.services.pipeline import FLOWER_LOGIN, Pipeline
 from tests.waiting import eventually
 
-# Something but nothingness is drawn.
-PAINTED = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value !== 0)"
-DRAWING = "canvas => canvas.toDataURL()"
 PATHS = (
     *("", "overview", "workers", "tasks", "broker", "monitor", "nothing"),
     *("metrics", "monitor/figures", "api/tasks", "monitor/monitor.js", "static/css/flower.css"),
@@ -165,60 +162,6 @@ def test_a_backlog_is_seen_as_queue_depth_and_busy_workers(standing: Pipeline, f
         eventually(seen, "waiting messages, two busy workers and their CPU")
     finally:
         standing.until_all_done(ids, 120)
-
-
-def test_every_tab_in_a_browser(standing: Pipeline, flower: httpx.Client, browser: Browser) -> None:
-    eventually(lambda: len(figures(flower)["workers"]) == 2, "both processes")
-    job = standing.submit(23)
-    standing.until(job, "done")
-    worker = until_shown(flower, job)["worker"]
-    until_full(flower, 2)
-    asked: list[str] = []
-    with logged_in(browser) as page:
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"{str(flower.base_url).rstrip('/')}/flower")
-        expect(page).to_have_url(f"{str(flower.base_url).rstrip('/')}/flower/overview")
-        line = page.locator("#overview-workers tbody tr", has_text=worker)
-        cells = (rf"^{re.escape(worker)}$", r"Online", r"^[\d.]+ %$", r"^[\d.]+ MiB$", r"^0$", r"^1$", r"^0$", r"^1$", r"^\d+ (s|min)")
-        for column, words in enumerate(cells):
-            expect(line.locator("td").nth(column)).to_have_text(re.compile(words))
-        cards = {"online": "2", "total": "1", "pending": "0", "running": "0", "succeeded": "1", "failed": "0"}
-        for name, value in cards.items():
-            expect(page.locator(f'[data-card="{name}"]')).to_have_text(value)
-
-        page.get_by_role("link", name="Workers", exact=True).click()
-        expect(page.locator("#workers-table")).to_contain_text(worker)
-        page.get_by_role("link", name="Tasks", exact=True).click()
-        row = page.locator("#tasks-table tbody tr", has_text=job[:8])
-        for words in ("fib_job", "[23]", "SUCCESS", "28657"):
-            expect(row).to_contain_text(words)
-        page.get_by_role("link", name="Broker", exact=True).click()
-        expect(page.locator("#queue-table tbody tr", has_text="fib")).not_to_have_count(0)
-        assert FLOWER_LOGIN[1] not in page.content()
-
-        page.get_by_role("link", name="Monitor", exact=True).click()
-        charts = {
-            "rate": r"[\d.]+/s received[\d.]+/s succeeded0/s failed",
-            "duration": r"(—|\d).* p50.* p95",
-            "depth": r"0 waiting0 with a worker",
-            "workers": r"2 online0 running",
-            "cpu": r"[\d.]+ % mean[\d.]+ % highest",
-            "memory": r"[\d.]+ MiB mean[\d.]+ MiB highest",
-        }
-        for name, words in charts.items():
-            chart = page.locator(f'[data-chart="{name}"]')
-            expect(chart.locator(".figures-now")).to_have_text(re.compile(words))
-            assert chart.locator("canvas").evaluate(PAINTED), f"the chart {name} is empty"
-        page.get_by_role("button", name="3 h").click()
-        expect(page.get_by_role("button", name="3 h")).to_have_attribute("aria-pressed", "true")
-        expect(page.locator("canvas")).to_have_count(len(charts))
-        # Flower's own theme switch reaches the charts, too.
-        cpu = page.locator('[data-chart="cpu"] canvas')
-        before = cpu.evaluate(DRAWING)
-        page.locator("#theme-toggle").click()
-        page.get_by_role("button", name="Dark").click()
-        eventually(lambda: cpu.evaluate(DRAWING) != before, "the chart in dark colours")
-    assert {httpx.URL(url).host for url in asked if not url.startswith("data:")} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("name", ["overview", "monitor"])

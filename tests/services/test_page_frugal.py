@@ -1,26 +1,29 @@
-"""What the page costs: bytes, requests and queries; and that it can be read by everyone, on every screen."""
+"""What the page costs: bytes, requests and queries; and that it can be read by everyone, on every screen, in every state."""
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from sqlalchemy import TextClause
 
 from fibapp.store import view
 from fibapp.store.jobs import PAGE, PAGE_OF_STATE
 from tests.accessibility import violations
-from tests.browser import open_page
+from tests.browser import fill_in, open_page
 from tests.services.pipeline import Pipeline
-from tests.services.test_page import DECISION, go, submit
 from tests.waiting import eventually
 
-FIRST_LOAD_BYTES = 150 * 1024
 PHONE = {"width": 360, "height": 740}
-SHIFT = """new Promise(resolve => new PerformanceObserver(list => resolve(list.getEntries().reduce((sum, each) => sum + each.value, 0)))
-    .observe({type: "layout-shift", buffered: true}) || setTimeout(() => resolve(0), 500))"""
+DECISION = {
+    "workers": 3,
+    "floor": 3,
+    "min": 3,
+    "max": 10,
+    "sentence": "3 of 3-10 workers: 40 s of queued and running work, 30 s wanted",
+    "at": "2026-01-02T03:04:05Z",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,30 +40,6 @@ def rich(standing: Pipeline) -> Pipeline:
             'worker@demo-worker-6d4b8c7f9-with-a-very-long-name-xk2lp')"""
         )
     return standing
-
-
-@pytest.fixture
-def traffic(browser: Browser) -> Iterator[tuple[Page, list[str], list[int]]]:
-    """A page of a fresh browser, the addresses it asks for and the bytes it receives."""
-    with open_page(browser, viewport={"width": 1280, "height": 900}) as page:
-        addresses: list[str] = []
-        sizes: list[int] = []
-        page.on("request", lambda request: addresses.append(request.url))
-        session = page.context.new_cdp_session(page)
-        session.send("Network.enable")
-        session.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
-        yield page, addresses, sizes
-
-
-def test_the_first_load_is_small_stays_at_home_and_does_not_move(rich: Pipeline, traffic: tuple[Page, list[str], list[int]]) -> None:
-    page, addresses, sizes = traffic
-    go(page, rich)
-    page.locator(".plot canvas").last.wait_for()
-    page.wait_for_load_state("networkidle")
-    assert len(addresses) >= 8
-    assert {urlsplit(address).netloc for address in addresses} == {f"127.0.0.1:{rich.api_port}"}
-    assert 20_000 < sum(sizes) <= FIRST_LOAD_BYTES
-    assert page.evaluate(SHIFT) < 0.01
 
 
 def test_static_files_are_compressed_and_kept_by_the_browser(standing: Pipeline) -> None:
@@ -94,7 +73,7 @@ def test_a_hidden_tab_asks_nothing(standing: Pipeline, browser: Browser) -> None
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if "/api/live" in request.url else None)
         page.clock.install()
-        go(page, standing)
+        page.goto(standing.page_url())
         page.clock.run_for(5_000)
         eventually(lambda: page.evaluate("1") and len(asked) >= 2, "polls of a visible tab")
         hide = "state => {Object.defineProperty(document, 'visibilityState', {get: () => state, configurable: true});"
@@ -114,28 +93,18 @@ def test_nothing_is_inaccessible_or_out_of_the_screen(rich: Pipeline, browser: B
     long = next(each["id"] for each in rich.client.get("/api/jobs", params={"limit": 200}).json()["jobs"] if (each["digits"] or 0) > 100)
     with open_page(browser, color_scheme=scheme, viewport={"width": width, "height": 740}) as page:
         for path in ("/api/", "/api/?state=failed", f"/api/jobs/{job}", f"/api/jobs/{long}"):
-            go(page, rich, path)
+            page.goto(rich.page_url(path))
             assert violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
 def test_the_error_state_is_accessible_too(rich: Pipeline, browser: Browser) -> None:
     page = browser.new_page()  # a browser logs every 422
-    go(page, rich)
-    submit(page, "-1")
+    page.goto(rich.page_url())
+    fill_in(page, "-1")
     expect(page.get_by_role("alert")).to_be_visible()
     assert violations(page) == []
     page.close()
-
-
-def test_an_empty_pipeline_says_what_to_do(pipeline: Pipeline, browser: Browser) -> None:
-    pipeline.migrate()
-    pipeline.start_api()
-    with open_page(browser) as page:
-        go(page, pipeline)
-        expect(page.get_by_text("No jobs yet. Submit a number, for example 30.")).to_be_visible()
-        expect(page.get_by_text("The operator has not said lately")).to_be_visible()
-        assert violations(page) == []
 
 
 @pytest.mark.parametrize(

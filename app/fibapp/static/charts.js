@@ -76,7 +76,8 @@ function show() {
   const text = (id, words) => (document.getElementById(id).textContent = words);
   text("now-queue", `${now.queued.toLocaleString("en")} / ${now.running}`);
   text("now-rate", rate === null ? "–" : rate.toFixed(1));
-  text("now-workers", now.workers === undefined || now.workers === null ? "–" : `${now.workers} of ${now.min}–${now.max}`);
+  const bounds = now.min === now.max ? now.max : `${now.min}–${now.max}`;
+  text("now-workers", now.workers === undefined || now.workers === null ? "–" : `${now.workers} of ${bounds}`);
 }
 
 function heard() {

@@ -133,16 +133,23 @@ async def test_the_api_is_told_the_decision() -> None:
     assert decision["at"].endswith("Z")
 
 
-async def test_without_autoscaling_or_pipeline_nobody_is_asked() -> None:
+async def test_without_autoscaling_the_page_is_told_so_and_the_number_is_the_specs() -> None:
+    world = World()
+    await world.reconcile()
+    world.submit({"worker": {"replicas": 2, "autoscaling": {"enabled": False}}}, generation=2)
+    world.loads.reading = load(140, 140)
+    await world.reconcile()
+    assert world.condition("AutoscalingActive")["reason"] == "ScalingDisabled"
+    decision = world.loads.decision
+    assert {key: decision[key] for key in ("workers", "floor", "min", "max")} == {"workers": 2, "floor": 2, "min": 2, "max": 2}
+    assert decision["sentence"] == reason(world)
+    assert "autoscaling is off" in reason(world)
+
+
+async def test_a_pipeline_that_is_gone_is_asked_no_more() -> None:
     world = World()
     await world.reconcile()
     assert world.loads.followed == {KEY}
-    world.submit({"worker": {"autoscaling": {"enabled": False}}}, generation=2)
-    await world.reconcile()
-    assert world.loads.followed == set()
-    assert world.condition("AutoscalingActive")["reason"] == "ScalingDisabled"
-    world.submit({}, generation=3)
-    await world.reconcile()
     world.reconciler.forget(KEY, "11111111-aaaa")
     assert world.loads.followed == set()
 
