@@ -6,7 +6,7 @@ from bench.peer.system import Peer
 from bench.stage import Stage
 from bench.table import Row, higher, rates, times
 
-OURS = 6000
+OURS = 20_000
 PEER = 400
 LEAN = 20_000
 PROCESSES = 2

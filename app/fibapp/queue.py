@@ -6,6 +6,7 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
+from fibapp import codec
 from fibapp.settings import Settings
 
 TASK = "fib_job"
@@ -41,6 +42,7 @@ def create_celery(settings: Settings) -> Celery:
     """The Celery application; nothing is connected yet."""
     # Flower reads FLOWER_* by itself, Celery would read CELERY_*; nothing but our settings may decide.
     os.environ.pop("CELERY_BROKER_URL", None)
+    codec.register()
     app = Celery("fib", set_as_current=True)
     app.conf.update(configuration(settings))
     return app

@@ -36,6 +36,32 @@ def test_jobs_claimed_together_are_stored_once_though_their_leases_ran_out(pipel
     database.close()
 
 
+def test_only_what_nobody_ever_began_is_stored_without_a_claim(pipeline: Pipeline) -> None:
+    pipeline.migrate()
+    database = Database(pipeline.database_url, role="worker", connections=1, timeout=5.0)
+    new, other, begun, cancelled = jobs = [NewJob(uuid4(), 5, "recursive") for _ in range(4)]
+    JobStore(database).add(jobs, "test")
+    store = ClaimStore(database, lease_seconds=60, max_crashes=3)
+    store.claim([begun.id], "somebody@test")
+    JobStore(database).cancel(cancelled.id)
+    unknown, token = uuid4(), uuid4()
+    claims = [Claim(job_id, token, 5, "recursive") for job_id in (new.id, begun.id, cancelled.id, unknown)]
+    claims.append(Claim(other.id, token, 6, "recursive"))
+    results = [Result(claim.job_id, str(claim.n), 1.0) for claim in claims]
+    assert store.store_unclaimed(claims, results, "me@test") == {new.id}
+    assert store.store_unclaimed(claims, results, "me@test") == {new.id}, "asked again it knows its own deed"
+    again = [Claim(new.id, uuid4(), 5, "recursive")]
+    assert store.store_unclaimed(again, results[:1], "another@test") == set()
+    states = {str(row["id"]): (row["state"], row["writes"], row["attempts"]) for row in pipeline.rows("id, state, writes, attempts")}
+    assert states == {
+        str(new.id): ("done", 1, 1),
+        str(other.id): ("queued", 0, 0),
+        str(begun.id): ("running", 0, 1),
+        str(cancelled.id): ("cancelled", 0, 0),
+    }
+    database.close()
+
+
 def _token_of_all(store: ClaimStore, ids: list[UUID]) -> UUID | None:
     claims = [answer for answer in store.claim(ids, "somebody@test").values() if isinstance(answer, Claim)]
     return claims[0].token if len(claims) == len(ids) else None

@@ -11,9 +11,9 @@ BRIEF = {"recursive": 20, "fast": 100_000}
 """The largest n of each algorithm that takes less than about a millisecond."""
 
 
-def is_brief(n: int, algorithm: str) -> bool:
-    """Is the job so short that a few others may well wait for it?"""
-    return n <= BRIEF.get(algorithm, -1)
+def is_brief(n: object, algorithm: object) -> bool:
+    """Is the job, whatever a message says of it, so short that a few others may well wait for it?"""
+    return type(n) is int and isinstance(algorithm, str) and n <= BRIEF.get(algorithm, -1)
 
 
 def recursive(n: int) -> int:

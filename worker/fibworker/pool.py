@@ -1,7 +1,7 @@
 """The pool of a working process: one thread for jobs, which does brief ones together.
 
 Messages come one at a time until a run of brief jobs shows that fetching, claiming and committing cost more than computing; then
-several are fetched ahead and done with one claim and one commit. The first job that is not brief ends that: the messages that wait
+several are fetched ahead and done with one commit. The first job that is not brief ends that: the messages that wait
 behind it go back to the queue, for other workers, before it begins.
 """
 
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from celery.worker.state import task_ready
 
 from fibworker import fibonacci
 from fibworker.tasks import shown
-from fibworker.work import Worker
+from fibworker.work import Asked, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ TOGETHER = 64
 """How many brief jobs are fetched and done together at most: well under 64 ms of work."""
 
 LINGER_SECONDS = 0.003
-"""How long the next message is waited for while they come in crowds: fewer, larger commits cost less. A lone job never waits."""
+"""How long the next messages are waited for while they come in crowds: fewer, larger commits cost less. A lone job never waits."""
 
 ALONE_IN_A_ROW = 8
 """After so many jobs without company the crowd is over. Not after one: while a crowd begins the next message is often just on its way."""
@@ -50,7 +50,8 @@ class Message:
     request: Any
     target: Callable[..., Any]
     arguments: tuple[Any, ...]
-    brief: bool
+    brief: Asked | None
+    """What is asked for, when that is a brief job."""
 
 
 class Pool(BasePool):  # type: ignore[misc]
@@ -65,6 +66,7 @@ class Pool(BasePool):  # type: ignore[misc]
         self.consumer: Fetching | None = None
         self._hub: Any = None
         self._waiting: SimpleQueue[Message | None] = SimpleQueue()
+        self._enough = threading.Event()
         self._brief_in_a_row = 0
         self._alone_in_a_row = ALONE_IN_A_ROW
         self._at_length = False
@@ -79,6 +81,7 @@ class Pool(BasePool):  # type: ignore[misc]
     def on_stop(self) -> None:
         """Finish the jobs in hand; messages not begun stay unacknowledged, so the broker gives them to others."""
         self._waiting.put(None)
+        self._enough.set()
         self._thread.join()
 
     def register_with_event_loop(self, hub: Any) -> None:
@@ -87,10 +90,12 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def on_apply(self, target: Callable[..., Any], args: Any = None, _kwargs: Any = None, callback: Any = None, **_: Any) -> None:
         """A message came. Celery calls this on its event loop's thread."""
-        message = Message(callback.__self__, target, tuple(args), _is_brief(args[2]))
+        message = Message(callback.__self__, target, tuple(args), _brief(args[2]))
         with self._door:
             if not self._at_length:
                 self._waiting.put(message)
+                if self._waiting.qsize() >= TOGETHER - 1:
+                    self._enough.set()
                 return
         _reject(message, requeue=True)
 
@@ -115,18 +120,27 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def _take(self) -> list[Message]:
         """What waits now, at least one; nothing at the end."""
-        batch: list[Message] = []
-        linger = LINGER_SECONDS if self._alone_in_a_row < ALONE_IN_A_ROW else 0.0
-        while len(batch) < TOGETHER:
-            try:
-                message = self._waiting.get(timeout=linger if batch else None)
-            except Empty:
-                break
-            if message is None:
-                return []
-            batch.append(message)
+        taken = [self._waiting.get()]
+        if taken[0] and self._alone_in_a_row < ALONE_IN_A_ROW:
+            self._wait_for_company()
+        while len(taken) < TOGETHER and not self._waiting.empty():
+            taken.append(self._waiting.get())
+        batch = [message for message in taken if message]
+        if len(batch) < len(taken):
+            return []  # told to stop
         self._alone_in_a_row = 0 if len(batch) > 1 else self._alone_in_a_row + 1
         return batch
+
+    def _wait_for_company(self) -> None:
+        """Return when as many wait as are done together, or when no more come.
+
+        A look now and then: to be woken by each would cost more than the work itself.
+        """
+        self._enough.clear()
+        waiting = -1
+        while waiting < self._waiting.qsize() < TOGETHER - 1:
+            waiting = self._waiting.qsize()
+            self._enough.wait(LINGER_SECONDS)
 
     def _send_away(self, messages: list[Message]) -> None:
         """Let nobody wait: neither these nor what came meanwhile nor what comes before the job at length ends."""
@@ -167,7 +181,7 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def _work_together(self, messages: list[Message]) -> list[tuple[bool, str, float] | None]:
         """What Celery's tracer would say of each (failed, result, seconds), without the time it takes; None: dead letter."""
-        outcomes = self.worker.work_together([UUID(message.request.id) for message in messages])
+        outcomes = self.worker.work_together([message.brief for message in messages if message.brief])
         return [
             None if outcome.ending == "poison" else (False, repr(shown(outcome.text)), outcome.seconds)
             for outcome in (outcomes[UUID(message.request.id)] for message in messages)
@@ -185,10 +199,11 @@ def _reject(message: Message, *, requeue: bool) -> None:
     message.request.reject(requeue=requeue)
 
 
-def _is_brief(request: dict[str, Any]) -> bool:
-    """What the message says of its job. The row decides in the end; this only chooses the pace."""
+def _brief(request: dict[str, Any]) -> Asked | None:
+    """What the message asks for when that is brief, as it says. The row decides in the end."""
     try:
-        (n,) = request["args"]
-        return fibonacci.is_brief(n, request["kwargs"]["algorithm"])
-    except (ValueError, TypeError, KeyError):
-        return False
+        (n,), algorithm = request["args"], request["kwargs"]["algorithm"]
+        asked = Asked(UUID(request["id"]), n, algorithm, redelivered=bool(request["delivery_info"]["redelivered"]))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return asked if fibonacci.is_brief(n, algorithm) else None

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.exceptions import Reject
 
 from fibapp.queue import TASK
-from fibworker.work import Worker
+from fibworker.work import Asked, Worker
 
 SHOWN_DIGITS = 100
 
@@ -17,8 +17,9 @@ def register(app: Celery, worker: Worker) -> None:
 
     @app.task(name=TASK, bind=True, acks_late=True)  # type: ignore[untyped-decorator]
     def fib_job(self: Any, n: int, algorithm: str = "recursive") -> int | str:
-        """Compute the job whose id is the message's; n and algorithm in the message are for people, the row decides."""
-        outcome = worker.work(UUID(self.request.id))
+        """Compute the job whose id is the message's; if n and algorithm in the message are not the row's, the row decides."""
+        redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+        outcome = worker.work(Asked(UUID(self.request.id), n, algorithm, redelivered))
         if outcome.ending == "poison":
             # The row says `failed`; the message goes to the dead-letter queue, for somebody to look at.
             raise Reject(f"job {self.request.id} crashed too often", requeue=False)

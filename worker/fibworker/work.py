@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fibapp.backoff import Backoff
 from fibapp.jobs import Bounds
@@ -29,6 +29,22 @@ class Outcome:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a message asks for. Its n and algorithm are not trusted: they have to be the row's, or the row decides."""
+
+    job_id: UUID
+    n: int
+    algorithm: str
+    redelivered: bool
+    """Somebody had the message before, and may have crashed over it."""
+
+    @property
+    def needs_no_claim(self) -> bool:
+        """Is the job done sooner than claimed, and is there nothing that a claim would have to count?"""
+        return not self.redelivered and fibonacci.is_brief(self.n, self.algorithm)
+
+
 class Worker:
     """Works on one job, or on several brief ones together."""
 
@@ -38,16 +54,41 @@ class Worker:
         self._bounds = bounds
         self._name = name
 
-    def work(self, job_id: UUID) -> Outcome:
+    def work(self, asked: Asked) -> Outcome:
         """Do one job whatever it takes."""
-        return self.work_together([job_id])[job_id]
+        return self.work_together([asked])[asked.job_id]
 
-    def work_together(self, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
-        """Do these jobs with one claim and one commit of their results.
+    def work_together(self, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
+        """Do these jobs with one commit of their results, after one claim where a claim is needed.
 
         They share their fate: a crash gives all of them back, so each should be brief.
         """
         self._slot.write(Now(Phase.CLAIMING, since=time.monotonic()))
+        outcomes = self._do_unclaimed([each for each in asked if each.needs_no_claim])
+        if left := [each.job_id for each in asked if each.job_id not in outcomes]:
+            outcomes.update(self._claim_and_do(left))
+        for outcome in outcomes.values():
+            self._slot.count(outcome.ending, outcome.seconds)
+        self._slot.write(Now(Phase.IDLE))
+        return outcomes
+
+    def _do_unclaimed(self, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
+        """Do what no claim is needed for; jobs that turn out to need one are left out."""
+        token = uuid4()
+        claims: list[Claim] = []
+        results: list[Result] = []
+        for each in asked:
+            claim = Claim(each.job_id, token, each.n, each.algorithm)
+            text, ending, seconds = self._compute(claim)
+            if ending == "done":
+                claims.append(claim)
+                results.append(Result(each.job_id, text, seconds * 1000))
+        if not results:
+            return {}
+        stored = self._insist(lambda: self._store.store_unclaimed(claims, results, self._name))
+        return {each.job_id: Outcome("done", each.text, each.duration_ms / 1000) for each in results if each.job_id in stored}
+
+    def _claim_and_do(self, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
         answers = self._insist(lambda: self._store.claim(ids, self._name))
         since = time.monotonic()
         results: list[Result] = []
@@ -58,18 +99,13 @@ class Worker:
                 continue
             held = Held(job_id, claim.token)
             self._slot.write(Now(Phase.COMPUTING, held, since))
-            begun = time.perf_counter()
-            text, ending = self._compute(claim)
-            seconds = time.perf_counter() - begun
+            text, ending, seconds = self._compute(claim)
             if ending == "done":
                 results.append(Result(job_id, text, seconds * 1000))
             else:
                 outcomes[job_id] = self._fail(held, text, seconds, since)
         if results:
             outcomes.update(self._store_all(held.token, results, since))
-        for outcome in outcomes.values():
-            self._slot.count(outcome.ending, outcome.seconds)
-        self._slot.write(Now(Phase.IDLE))
         return outcomes
 
     def _store_all(self, token: UUID, results: list[Result], since: float) -> dict[UUID, Outcome]:
@@ -89,12 +125,16 @@ class Worker:
         kept = self._insist(lambda: self._store.fail(held, words, seconds * 1000))
         return Outcome("failed" if kept else "refused", words, seconds)
 
-    def _compute(self, claim: Claim) -> tuple[str, Ending]:
+    def _compute(self, claim: Claim) -> tuple[str, Ending, float]:
+        """The number or why there is none, and the seconds it took."""
         largest = self._bounds.recursive if claim.algorithm == "recursive" else self._bounds.fast
+        text, begun = "", time.perf_counter()
+        ending: Ending = "done"
         try:
-            return fibonacci.decimal(claim.n, claim.algorithm, largest=largest), "done"
+            text = fibonacci.decimal(claim.n, claim.algorithm, largest=largest)
         except (fibonacci.OutOfBounds, MemoryError) as error:
-            return str(error) or "out of memory", "failed"
+            text, ending = str(error) or "out of memory", "failed"
+        return text, ending, time.perf_counter() - begun
 
     def _insist(self, ask: Callable[[], T]) -> T:
         """Ask the store until it answers. Every question is safe to repeat; not asking again would lose the message with the job."""

@@ -10,7 +10,7 @@ import pytest
 from fibapp.store.claims import Refusal
 from fibworker import pool
 from fibworker.pool import TOGETHER, Pool, pool_of
-from fibworker.work import Ending, Outcome
+from fibworker.work import Asked, Ending, Outcome
 
 BRIEF, LONG = 5, 35
 
@@ -64,9 +64,9 @@ class Worker:
         self.together: list[int] = []
         self.ending: Ending | Refusal = "done"
 
-    def work_together(self, ids: list[UUID]) -> dict[UUID, Outcome]:
-        self.together.append(len(ids))
-        return {job_id: Outcome(self.ending, "5", 0.001) for job_id in ids}
+    def work_together(self, asked: list[Asked]) -> dict[UUID, Outcome]:
+        self.together.append(len(asked))
+        return {each.job_id: Outcome(self.ending, "5", 0.001) for each in asked}
 
 
 class Bench:
@@ -91,7 +91,7 @@ class Bench:
                 assert self.gate.wait(10)
             return False, "5", 0.001
 
-        told = {"args": [n], "kwargs": {"algorithm": "recursive"}}
+        told = {"id": request.id, "args": [n], "kwargs": {"algorithm": "recursive"}, "delivery_info": {"redelivered": False}}
         self.pool.on_apply(target, (None, request.id, told, b"", "application/json", "utf-8"), {}, callback=request.on_success)
         return request
 
@@ -161,9 +161,9 @@ def test_what_comes_while_brief_jobs_run_does_not_wait_behind_a_long_one(bench: 
     came: list[Request] = []
     do_together = bench.worker.work_together
 
-    def while_others_come(ids: list[UUID]) -> dict[UUID, Outcome]:
+    def while_others_come(asked: list[Asked]) -> dict[UUID, Outcome]:
         came.append(bench.send(BRIEF))
-        return do_together(ids)
+        return do_together(asked)
 
     bench.worker.work_together = while_others_come  # type: ignore[method-assign]
     requests = [bench.send(BRIEF), bench.send(BRIEF), bench.send(LONG)]
