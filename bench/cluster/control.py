@@ -99,12 +99,16 @@ class Control:
         self.kubectl("apply", "-f", str(ROOT / "deploy/install.yaml"))
         self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": PEER_SETUP}))
         self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=30s")
+        self._loads_port = free_port()
+        self._loads = Program(["-m", "bench.cluster.loads", str(self._loads_port)], {}, self.folder / "loads.log")
+        wait_until("the API pods' stand-in", lambda: self.polls() == 0)
         self._login(OPERATOR)
         self._login(PEER)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.api.close()
+        self._loads.kill()
         self.plane.close()
         if error is None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -136,6 +140,7 @@ class Control:
             "FIBPIPELINE_APP_IMAGE": "fibpipeline/app:0.1.0",
             "FIBPIPELINE_HEALTH_PORT": str(health),
             "FIBPIPELINE_METRICS_PORT": str(metrics),
+            "FIBPIPELINE_LOAD_URL": f"http://127.0.0.1:{self._loads_port}/{{namespace}}/{{name}}",
         }
         program = Program(["-m", "fiboperator"], environment, self.folder / "operator.log")
         wait_until(f"the operator to live (log: {program.log})", lambda: _answers(health))
@@ -149,6 +154,13 @@ class Control:
         program = Program([*arguments, "-m", module], environment, self.folder / f"{module}.log")
         wait_until(f"the peer to live (log: {program.log})", lambda: _answers(health))
         return Running(program)
+
+    def polls(self) -> int:
+        """How often the operator's question for the load was answered so far; -1 while the stand-in does not serve."""
+        try:
+            return int(httpx.get(f"http://127.0.0.1:{self._loads_port}/").json())
+        except httpx.TransportError:
+            return -1
 
     def make_namespaces(self, names: Iterable[str]) -> None:
         """Create namespaces, each with the ServiceAccount that Kubernetes gives it."""

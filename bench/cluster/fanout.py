@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from bench.cluster.control import Control
-from fiboperator.cluster import APPLIED_KINDS
+from fiboperator.kinds import APPLIED_KINDS
 from fiboperator.names import CHILD_SELECTOR
 from lab.bare import TOKEN
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import kopf
 
-from fiboperator.cluster import WATCHED_KINDS
+from fiboperator.kinds import WATCHED_KINDS
 from fiboperator.names import CHILD_SELECTOR, GROUP, PLURAL, VERSION
 
 KINDS = [(api_version.rpartition("/")[0], api_version.rpartition("/")[2], plural) for api_version, plural in WATCHED_KINDS.values()]

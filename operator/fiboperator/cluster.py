@@ -1,104 +1,46 @@
-"""The only module that talks to the API server."""
+"""The only module that talks to the API server: what the operator asks of it."""
 
-import asyncio
 import datetime
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import closing
-from typing import Any, Final, Literal, Self
+from contextlib import aclosing
+from typing import Final, Literal, Self
 
-import aiohttp
-import orjson
-from kubernetes.aio import client, config
-from kubernetes.aio.client import rest
-from kubernetes.aio.dynamic import DynamicClient
-from kubernetes.aio.dynamic.resource import Resource
-
-from . import metrics, names
-from .errors import FAILURES, ApiError, Gone, Taken, api_error
+from . import names
+from .connection import Connection
+from .errors import ApiError, Gone, Taken
+from .kinds import POSTED_KINDS, WATCHED_KINDS
 from .resources.objects import Object
 
-REQUEST_TIMEOUT_SECONDS: Final = 30
 LIST_PAGE: Final = 500
-WATCH_SECONDS: Final = 590
-# The API server sends a bookmark each minute: a stream that is silent for longer is dead.
-WATCH_SILENCE_SECONDS: Final = 70
-CONCURRENT_REQUESTS: Final = 16
-KEEP_CONNECTION_SECONDS: Final = 80
-# With a parameter the client sends bytes as they are; without one it would go through the object twice to make its own JSON of it.
-APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
-
-# kind -> (apiVersion, plural). The kinds of children that the operator applies.
-APPLIED_KINDS: Final[dict[str, tuple[str, str]]] = {
-    "Secret": ("v1", "secrets"),
-    "ConfigMap": ("v1", "configmaps"),
-    "ServiceAccount": ("v1", "serviceaccounts"),
-    "Service": ("v1", "services"),
-    "StatefulSet": ("apps/v1", "statefulsets"),
-    "Deployment": ("apps/v1", "deployments"),
-    "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
-    "Ingress": ("networking.k8s.io/v1", "ingresses"),
-    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
-    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
-}
-# Of these nothing but the name tells a foreign one from ours, or an overwritten one could not be made again.
-POSTED_KINDS: Final = ("Secret", "ConfigMap", "ServiceAccount")
-# Kinds that it only looks at.
-OBSERVED_KINDS: Final[dict[str, tuple[str, str]]] = {
-    "Pod": ("v1", "pods"),
-    "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
-}
-WATCHED_KINDS: Final = {**APPLIED_KINDS, **OBSERVED_KINDS}
-_ALL_KINDS: Final = {
-    **WATCHED_KINDS,
-    names.KIND: (names.API_VERSION, names.PLURAL),
-    "Event": ("events.k8s.io/v1", "events"),
-}
-
-
-class _Connections(rest.RESTClientObject):
-    """Keeps its connections while the API server does (90 s): a pipeline that comes after a pause needs no handshakes."""
-
-    def _create_connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, keepalive_timeout=KEEP_CONNECTION_SECONDS)
+STRICT: Final = [("fieldValidation", "Strict")]
 
 
 class Cluster:
     """The API server, through one shared client."""
 
-    def __init__(self, api: client.ApiClient, namespace: str | None) -> None:
-        self._api = api
+    def __init__(self, connection: Connection, namespace: str | None) -> None:
+        self._connection = connection
         self._namespace = namespace  # None: all namespaces
-        self._client = DynamicClient(api)
-        self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
 
     @classmethod
     async def connect(cls, namespace: str | None) -> Self:
-        """Log in as the pod's ServiceAccount, or by the kubeconfig outside a cluster."""
-        configuration = client.Configuration()
-        configuration.connection_pool_maxsize = CONCURRENT_REQUESTS + len(WATCHED_KINDS)
-        # Otherwise each request looks for a netrc file and for proxies, on a thread: a quarter of its time. A kubeconfig's proxy is used.
-        configuration.client_session_kwargs = {"trust_env": False}
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-        except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)
-        api = client.ApiClient(configuration)
-        api.rest_client = _Connections(configuration)
-        return cls(api, namespace)
+        """Log in. `namespace` is the only one to look at, or None."""
+        return cls(await Connection.open(), namespace)
 
     async def close(self) -> None:
-        await self._api.close()
+        await self._connection.close()
 
     async def has_pipelines(self) -> bool:
         """Whether there is a FibPipeline at all."""
-        page = await self._request("get", "list FibPipelines", self._resource(names.KIND).path(namespace=self._namespace), limit=1)
+        path = self._connection.path(names.KIND, self._namespace)
+        page = await self._connection.request("get", "list FibPipelines", path, limit=1)
         return bool(page.get("items"))
 
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
         """An object as it is now; None when it does not exist."""
         try:
-            return await self._request("get", f"read {kind} {name}", self._resource(kind).path(name, namespace))
+            return await self._connection.request("get", f"read {kind} {name}", self._connection.path(kind, namespace, name))
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -131,14 +73,14 @@ class Cluster:
     async def _post(self, body: Object) -> Object:
         kind, metadata = body["kind"], body["metadata"]
         try:
-            return await self._write(
+            return await self._connection.write(
                 "post",
                 f"create {kind} {metadata['name']}",
                 kind,
-                self._resource(kind).path(namespace=metadata["namespace"]),
+                self._connection.path(kind, metadata["namespace"]),
                 body=body,
                 field_manager=names.MANAGER,
-                query_params=[("fieldValidation", "Strict")],
+                query_params=STRICT,
             )
         except ApiError as error:
             there = await self.read(kind, metadata["namespace"], metadata["name"]) if error.reason == "AlreadyExists" else None
@@ -148,21 +90,11 @@ class Cluster:
 
     async def apply(self, body: Object, *, force: bool = True) -> Object:
         """Server-side apply of everything that we own in an object. Returns the object as it is then."""
-        kind, metadata = body["kind"], body["metadata"]
-        path = self._resource(kind).path(metadata["name"], metadata["namespace"])
+        kind, name, path = body["kind"], body["metadata"]["name"], self._path(body)
 
         async def apply() -> Object:
-            return await self._write(
-                "patch",
-                f"apply {kind} {metadata['name']}",
-                kind,
-                path,
-                body=orjson.dumps(body),
-                content_type=APPLY,
-                field_manager=names.MANAGER,
-                force_conflicts=force,
-                query_params=[("fieldValidation", "Strict")],
-            )
+            options = {"field_manager": names.MANAGER, "force_conflicts": force, "query_params": STRICT}
+            return await self._connection.apply(f"apply {kind} {name}", kind, path, body, **options)
 
         try:
             return await apply()
@@ -170,27 +102,18 @@ class Cluster:
             if not error.duplicate:
                 raise
         # Somebody changed the key of an entry, such as the number of a port: apply would keep theirs beside ours.
-        await self._write(
-            "patch",
-            f"restore {kind} {metadata['name']}",
-            kind,
-            path,
-            body={"spec": body["spec"]},
-            content_type="application/merge-patch+json",
-        )
+        await self._connection.patch(f"restore {kind} {name}", kind, path, {"spec": body["spec"]})
         return await apply()
 
     async def apply_status(self, pipeline: Object, status: Object) -> Object:
         """Write the status of exactly this FibPipeline: of a successor under the same name it is refused."""
         metadata = pipeline["metadata"]
         identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
-        return await self._write(
-            "patch",
+        return await self._connection.apply(
             f"write the status of FibPipeline {metadata['name']}",
             names.KIND,
-            self._resource(names.KIND).path(metadata["name"], metadata["namespace"]) + "/status",
-            body=orjson.dumps({"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status}),
-            content_type=APPLY,
+            self._connection.path(names.KIND, metadata["namespace"], metadata["name"]) + "/status",
+            {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status},
             field_manager=names.MANAGER,
             force_conflicts=True,
         )
@@ -198,42 +121,24 @@ class Cluster:
     async def scale(self, deployment: Object, replicas: int) -> Object:
         """Set a Deployment's replicas without ever owning the field. Returns the Deployment as it is then."""
         metadata = deployment["metadata"]
-        scaled = await self._write(
-            "patch",
-            f"scale Deployment {metadata['name']} to {replicas}",
-            "Scale",
-            self._resource("Deployment").path(metadata["name"], metadata["namespace"]) + "/scale",
-            body={"spec": {"replicas": replicas}},
-            content_type="application/merge-patch+json",
-        )
+        action = f"scale Deployment {metadata['name']} to {replicas}"
+        scaled = await self._connection.patch(action, "Scale", self._path(deployment) + "/scale", {"spec": {"replicas": replicas}})
         # A new generation, in which only the replicas changed: whoever judges readiness must wait for its controller.
         newer = {"resourceVersion": scaled["metadata"]["resourceVersion"], "generation": metadata["generation"] + 1}
         return {**deployment, "metadata": {**metadata, **newer}, "spec": {**deployment["spec"], "replicas": replicas}}
 
     async def grow(self, claim: Object, size: str) -> None:
         """Ask for a larger volume. Raises ApiError when its StorageClass does not allow it."""
-        metadata = claim["metadata"]
-        await self._write(
-            "patch",
-            f"grow PersistentVolumeClaim {metadata['name']} to {size}",
-            "PersistentVolumeClaim",
-            self._resource("PersistentVolumeClaim").path(metadata["name"], metadata["namespace"]),
-            body={"metadata": {"uid": metadata["uid"]}, "spec": {"resources": {"requests": {"storage": size}}}},
-            content_type="application/merge-patch+json",
-        )
+        kind, metadata = claim["kind"], claim["metadata"]
+        body = {"metadata": {"uid": metadata["uid"]}, "spec": {"resources": {"requests": {"storage": size}}}}
+        await self._connection.patch(f"grow {kind} {metadata['name']} to {size}", kind, self._path(claim), body)
 
     async def annotate(self, live: Object, annotations: Mapping[str, str | None]) -> Object | None:
         """Set annotations of exactly this object; None removes one. Returns the object as it is then, or None when it is gone."""
         kind, metadata = live["kind"], live["metadata"]
+        body = {"metadata": {"uid": metadata["uid"], "annotations": dict(annotations)}}
         try:
-            return await self._write(
-                "patch",
-                f"annotate {kind} {metadata['name']}",
-                kind,
-                self._resource(kind).path(metadata["name"], metadata["namespace"]),
-                body={"metadata": {"uid": metadata["uid"], "annotations": dict(annotations)}},
-                content_type="application/merge-patch+json",
-            )
+            return await self._connection.patch(f"annotate {kind} {metadata['name']}", kind, self._path(live), body)
         except ApiError as error:
             if error.status in (404, 409):
                 return None
@@ -243,11 +148,11 @@ class Cluster:
         """Delete exactly this object: one of the same name with another uid stays. `Orphan` leaves what it owns."""
         kind, metadata = live["kind"], live["metadata"]
         try:
-            await self._write(
+            await self._connection.write(
                 "delete",
                 f"delete {kind} {metadata['name']}",
                 kind,
-                self._resource(kind).path(metadata["name"], metadata["namespace"]),
+                self._path(live),
                 body={"preconditions": {"uid": metadata["uid"]}, "propagationPolicy": propagation},
             )
         except ApiError as error:
@@ -257,11 +162,11 @@ class Cluster:
     async def post_event(self, pipeline: Object, kind: str, reason: str, message: str) -> None:
         """An Event about a FibPipeline; `kind` is Normal or Warning."""
         metadata = pipeline["metadata"]
-        await self._write(
+        await self._connection.write(
             "post",
             f"post an event about FibPipeline {metadata['name']}",
             "Event",
-            self._resource("Event").path(namespace=metadata["namespace"]),
+            self._connection.path("Event", metadata["namespace"]),
             body={
                 "apiVersion": "events.k8s.io/v1",
                 "kind": "Event",
@@ -288,10 +193,10 @@ class Cluster:
         metadata = live["metadata"]
         about = {"kind": live["kind"], "name": metadata["name"], "uid": metadata["uid"]}
         try:
-            page = await self._request(
+            page = await self._connection.request(
                 "get",
                 f"list the events about {live['kind']} {metadata['name']}",
-                self._resource("Event").path(namespace=metadata["namespace"]),
+                self._connection.path("Event", metadata["namespace"]),
                 field_selector=",".join(["type=Warning", *(f"regarding.{key}={value}" for key, value in about.items())]),
                 limit=LIST_PAGE,
             )
@@ -305,10 +210,10 @@ class Cluster:
         """Yield all children of one kind page by page, each page with the resource version to watch from."""
         token: str | None = None
         while True:
-            page = await self._request(
+            page = await self._connection.request(
                 "get",
                 f"list {kind}",
-                self._resource(kind).path(namespace=self._namespace),
+                self._connection.path(kind, self._namespace),
                 label_selector=names.CHILD_SELECTOR,
                 limit=LIST_PAGE,
                 _continue=token,
@@ -327,76 +232,21 @@ class Cluster:
 
         Raises Gone when the version is too old, ApiError when the stream is refused or falls silent.
         """
-        action = f"watch {kind}"
-        try:
-            response = await self._client.request(
-                "get",
-                self._resource(kind).path(namespace=self._namespace),
-                serialize=False,
-                label_selector=names.CHILD_SELECTOR,
-                resource_version=version,
-                timeout_seconds=WATCH_SECONDS,
-                watch="true",
-                query_params=[("allowWatchBookmarks", "true")],
-                _request_timeout=aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=30, sock_read=WATCH_SILENCE_SECONDS),
-            )
-            with closing(response):  # an unread one would keep its place among the connections until the garbage is collected
-                async for line in _lines(response):
-                    event = orjson.loads(line)
-                    if event["type"] == "ERROR":
-                        status = event["object"]
-                        if status.get("code") == 410:
-                            raise Gone
-                        raise ApiError(action, status.get("code", 0), status.get("reason", ""), status.get("message", ""))
-                    yield event["type"], event["object"]
-        except FAILURES as error:
-            raise api_error(action, error) from error
+        action, path = f"watch {kind}", self._connection.path(kind, self._namespace)
+        options = {"label_selector": names.CHILD_SELECTOR, "resource_version": version}
+        async with aclosing(self._connection.stream(action, path, **options)) as events:
+            async for event in events:
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    if status.get("code") == 410:
+                        raise Gone
+                    raise ApiError(action, status.get("code", 0), status.get("reason", ""), status.get("message", ""))
+                yield event["type"], event["object"]
 
-    def _resource(self, kind: str) -> Resource:
-        api_version, plural = _ALL_KINDS[kind]
-        group, _, version = api_version.rpartition("/")
-        return Resource(
-            prefix="apis" if group else "api",
-            group=group,
-            api_version=version,
-            kind=kind,
-            namespaced=True,
-            name=plural,
-            client=self._client,
-        )
-
-    async def _write(self, method: str, action: str, kind: str, path: str, **options: Any) -> Object:
-        metrics.WRITES.labels(kind).inc()
-        return await self._request(method, action, path, **options)
-
-    async def _request(self, method: str, action: str, path: str, **options: Any) -> Object:
-        try:
-            async with self._slots:
-                response = await self._client.request(
-                    method,
-                    path,
-                    serialize=False,
-                    _request_timeout=REQUEST_TIMEOUT_SECONDS,
-                    header_params={},
-                    **{"query_params": [], **options},
-                )
-                return dict(orjson.loads(await response.read()))
-        except FAILURES as error:
-            raise api_error(action, error) from error
+    def _path(self, live: Object) -> str:
+        return self._connection.path(live["kind"], live["metadata"]["namespace"], live["metadata"]["name"])
 
 
 def _event_time(event: Object) -> str:
     series = (event.get("series") or {}).get("lastObservedTime")
     return str(series or event.get("deprecatedLastTimestamp") or event.get("eventTime") or "")
-
-
-async def _lines(response: Any) -> AsyncIterator[bytes]:
-    # Not `readline`: aiohttp refuses a line over 64 KiB, and an object may be larger.
-    pending = b""
-    while True:
-        chunk = await response.content.readany()
-        if not chunk:
-            return
-        *complete, pending = (pending + chunk).split(b"\n")
-        for line in complete:
-            yield line

@@ -9,9 +9,10 @@ from . import evidence, health, names, status, volumes
 from .applied import is_applied, stamped
 from .autoscale import Reading
 from .children import Children, PipelineKey, of_component
-from .cluster import APPLIED_KINDS, Cluster
+from .cluster import Cluster
 from .errors import ApiError, Taken
 from .guards import Blocked, Live, conflict, key_of, owner, refusal, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
+from .kinds import APPLIED_KINDS
 from .names import Component
 from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys
 from .scaling import Loads, Scaling

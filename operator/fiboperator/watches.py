@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable
 
 from .children import Change, Children, Identity, PipelineKey
-from .cluster import OBSERVED_KINDS, WATCHED_KINDS, Cluster
+from .cluster import Cluster
 from .errors import ApiError, Gone
+from .kinds import OBSERVED_KINDS, WATCHED_KINDS
 
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 30.0

@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from fiboperator.cluster import APPLIED_KINDS
+from fiboperator.kinds import APPLIED_KINDS
 from fiboperator.names import CHILD_SELECTOR, COMPONENT_LABEL
 from lab.bare import TOKEN, BareControlPlane
 from lab.services import free_port

@@ -6,7 +6,7 @@ import yaml
 
 from fiboperator import names
 from fiboperator.__main__ import HEALTH_PORT
-from fiboperator.cluster import APPLIED_KINDS, OBSERVED_KINDS
+from fiboperator.kinds import APPLIED_KINDS, OBSERVED_KINDS
 from fiboperator.main import METRICS_PORT
 from tests.pipelines import CRD, ROOT
 

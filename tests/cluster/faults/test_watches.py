@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fiboperator.cluster import WATCH_SILENCE_SECONDS, WATCHED_KINDS
+from fiboperator.connection import WATCH_SILENCE_SECONDS
+from fiboperator.kinds import WATCHED_KINDS
 from tests.cluster.conftest import OperatorProcess
 from tests.cluster.faults.breakage import Compacted, Frozen, drop_before, filtered, silent
 from tests.cluster.faults.conftest import Stage, has_looked_at

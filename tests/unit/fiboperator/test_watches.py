@@ -8,8 +8,8 @@ import pytest
 
 from fiboperator import watches
 from fiboperator.children import Change, Children
-from fiboperator.cluster import WATCHED_KINDS
 from fiboperator.errors import ApiError, Gone
+from fiboperator.kinds import WATCHED_KINDS
 from fiboperator.watches import Watches
 
 Object = dict[str, Any]

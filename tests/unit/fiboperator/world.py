@@ -7,8 +7,8 @@ from typing import Any
 from fiboperator import names
 from fiboperator.autoscale import Reading
 from fiboperator.children import Children, PipelineKey
-from fiboperator.cluster import POSTED_KINDS
 from fiboperator.errors import ApiError, Taken
+from fiboperator.kinds import POSTED_KINDS
 from fiboperator.loadpoll import Settled
 from fiboperator.reconcile import Reconciler
 from fiboperator.resources import Release
