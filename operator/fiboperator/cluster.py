@@ -13,7 +13,7 @@ from .kinds import POSTED_KINDS, WATCHED_KINDS
 from .resources.objects import Object
 
 LIST_PAGE: Final = 500
-STRICT: Final = [("fieldValidation", "Strict")]
+STRICT: Final = (("fieldValidation", "Strict"),)
 
 
 class Cluster:
@@ -80,7 +80,7 @@ class Cluster:
                 self._connection.path(kind, metadata["namespace"]),
                 body=body,
                 field_manager=names.MANAGER,
-                query_params=STRICT,
+                query=STRICT,
             )
         except ApiError as error:
             there = await self.read(kind, metadata["namespace"], metadata["name"]) if error.reason == "AlreadyExists" else None
@@ -93,7 +93,7 @@ class Cluster:
         kind, name, path = body["kind"], body["metadata"]["name"], self._path(body)
 
         async def apply() -> Object:
-            options = {"field_manager": names.MANAGER, "force_conflicts": force, "query_params": STRICT}
+            options = {"field_manager": names.MANAGER, "force_conflicts": force, "query": STRICT}
             return await self._connection.apply(f"apply {kind} {name}", kind, path, body, **options)
 
         try:

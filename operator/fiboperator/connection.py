@@ -1,7 +1,7 @@
 """The connection to the API server: login, requests and streams through one shared client. Used by `cluster` alone."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import closing
 from typing import Any, Final, Self
 
@@ -76,8 +76,8 @@ class Connection:
         )
         return str(resource.path(name, namespace))
 
-    async def request(self, method: str, action: str, path: str, **options: Any) -> Object:
-        """Ask something; returns the answer."""
+    async def request(self, method: str, action: str, path: str, *, query: Sequence[tuple[str, str]] = (), **options: Any) -> Object:
+        """Ask something; returns the answer. `query` adds parameters that the client has no word for."""
         try:
             async with self._slots:
                 response = await self._client.request(
@@ -86,7 +86,8 @@ class Connection:
                     serialize=False,
                     _request_timeout=REQUEST_TIMEOUT_SECONDS,
                     header_params={},
-                    **{"query_params": [], **options},
+                    query_params=list(query),  # the client adds to it
+                    **options,
                 )
                 return dict(orjson.loads(await response.read()))
         except FAILURES as error:
