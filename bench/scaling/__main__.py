@@ -1,6 +1,6 @@
 """`python -m bench.scaling`: bursts, mixes and scale-in on the lab, with the backlog rule and by other rules, taking turns.
 
-Needs a running lab with the project's images (`make bench-scaling` sees to that). The workers are held to 0.15 of a core, so that ten
+Needs a running lab with the project's images (`make bench-scaling` sees to that). The workers are held to 0.1 of a core, so that ten
 of them do not want more than a small machine has. CPU alone is the same pipeline with a target so long that no queue ever wants a worker.
 """
 
@@ -23,14 +23,24 @@ from bench.scaling.turns import (
     Run,
     burst,
     mix,
+    reaction,
     scale_in,
 )
-from bench.table import Row, figure, lower, render, times
+from bench.table import Row, figure, lower, quantile, render, times
 from lab.settings import REPOSITORY
 
 ROUNDS = 2
 WARM_UP = 20
+REACTIONS = 10
 PICTURE = REPOSITORY / "docs" / "images" / "scaling.svg"
+
+
+def reaction_rows(found: list[tuple[float, int]]) -> list[Row]:
+    """The table of the bursts that were only begun."""
+    took, steps = [took for took, _ in found], max(steps for _, steps in found)
+    worst = quantile(took, 0.95)
+    words = f"{figure(worst)} s (p50 {figure(median(took))} s), {steps} step{'s' * (steps > 1)} at most"
+    return [Row("P14", f"burst to all workers asked for, p95 of {len(took)}", words, "", "", "<= 2 s, one step", worst <= 2 and steps == 1)]
 
 
 def burst_rows(ours: list[Run], cpu: list[Run]) -> list[Row]:
@@ -46,7 +56,7 @@ def burst_rows(ours: list[Run], cpu: list[Run]) -> list[Row]:
         return f"{figure(mine)} s", f"CPU only {figure(theirs)} s"
 
     return [
-        Row("P14", "burst to all workers asked for", *medians("asked"), times(asked), "<= 2 s", median(run.asked for run in ours) <= 2),
+        Row("", "the same, by each rule", *medians("asked"), times(asked), "", None),
         Row("", f"{BURST_JOBS} jobs drained", *medians("drained"), times(drained), "<= 0.6x the time", drained >= 1 / 0.6),
         Row("", "longest wait of a job", *medians("longest_wait"), times(waits), "", None),
         Row("", "worker-seconds until rest", *medians("worker_seconds"), times(spent), "", None),
@@ -99,6 +109,9 @@ def main() -> int:
         pipeline.apply(backlogTargetSeconds=BACKLOG)
         pipeline.submit({SECOND_N: WARM_UP})  # what a job costs is learned
         until(lambda: pipeline.stats()["done"] == WARM_UP, "the first jobs")
+        tell(f"{REACTIONS} beginnings of bursts")
+        reactions = [reaction(pipeline) for _ in range(REACTIONS)]
+        print(render(reaction_rows(reactions)), flush=True)
         for turn in range(arguments.rounds):
             for name, target, runs in (("backlog", BACKLOG, ours), ("CPU only", CPU_ONLY, cpu)):
                 tell(f"burst {turn + 1}, {name}")
@@ -111,7 +124,7 @@ def main() -> int:
         tell("mix, by count")
         counted = mix(pipeline, by_count=True)
     draw(arguments.picture, ours[-1], cpu[-1])
-    print(render([*burst_rows(ours, cpu), *mix_rows(seconds, counted), *scale_in_rows(first, alike)]))
+    print(render([*reaction_rows(reactions), *burst_rows(ours, cpu), *mix_rows(seconds, counted), *scale_in_rows(first, alike)]))
     return 0
 
 

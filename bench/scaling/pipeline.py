@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 900
 SPEC: dict[str, Any] = {
     "rabbitmq": {"resources": {"limits": {"cpu": "2"}}},
     "worker": {
-        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "150m", "memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "66m", "memory": "128Mi"}, "limits": {"cpu": "100m", "memory": "512Mi"}},
         "autoscaling": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": CALM_SECONDS}}},
     },
     "flower": {"enabled": False},
@@ -103,13 +103,27 @@ class Pipeline:
         """How many workers the Deployment wants."""
         return int(self._get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/demo-worker")["spec"]["replicas"])
 
+    def floor(self) -> int:
+        """How many workers the autoscaler keeps at least."""
+        return int(self._get(f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers/demo-worker")["spec"]["minReplicas"])
+
     def scale(self, workers: int) -> None:
-        """`kubectl scale`: for a contender that decides by itself."""
-        self._cluster.patch(
-            f"/apis/fibpipeline.io/v1/namespaces/{NAMESPACE}/fibpipelines/demo/scale",
-            json={"spec": {"replicas": workers}},
-            headers={"Content-Type": "application/merge-patch+json"},
-        ).raise_for_status()
+        """`kubectl scale fib`: for a contender that decides by itself."""
+        self._scale(f"/apis/fibpipeline.io/v1/namespaces/{NAMESPACE}/fibpipelines/demo", workers)
+
+    def set_workers(self, workers: int) -> None:
+        """Do what the autoscaler does, behind its back."""
+        self._scale(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/demo-worker", workers)
+
+    def _scale(self, path: str, replicas: int) -> None:
+        content = {"Content-Type": "application/merge-patch+json"}
+        self._cluster.patch(f"{path}/scale", json={"spec": {"replicas": replicas}}, headers=content).raise_for_status()
+
+    def cancel_all(self) -> None:
+        """Cancel all that is queued or runs."""
+        for state in ("queued", "running"):
+            for job in self._api.get("/api/jobs", params={"state": state, "limit": 200}).raise_for_status().json()["jobs"]:
+                self._api.delete(f"/api/jobs/{job['id']}")
 
     def leaving(self) -> set[str]:
         """The worker pods that were told to stop."""

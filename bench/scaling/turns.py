@@ -13,18 +13,20 @@ from typing import Any
 import httpx
 
 from bench.processes import BenchError
-from bench.scaling.pipeline import CALM_SECONDS, FEWEST, MOST, PATIENCE_SECONDS, Pipeline, all_pods_alike
+from bench.scaling.pipeline import CALM_SECONDS, FEWEST, MOST, PATIENCE_SECONDS, Pipeline, all_pods_alike, until
 
-BURST_JOBS, SECOND_N = 300, 31
-"""F(31) takes a held-down worker about a second."""
+BURST_JOBS, SECOND_N = 300, 30
+"""F(30) takes a held-down worker about a second."""
 TRICKLE_JOBS, TRICKLE_SECONDS = 20, 1.0
-BRIEF_JOBS, BRIEF_N = 300, 25
-LONG_JOBS, LONG_N = 20, 36
-SLOW_JOBS, SLOW_N = 2, 40
+BRIEF_JOBS, BRIEF_N = 300, 24
+LONG_JOBS, LONG_N = 20, 35
+SLOW_JOBS, SLOW_N = 2, 39
 JOBS_A_WORKER = 20
 """What KEDA's scaler takes where no queueLength is given (keda.sh/docs/2.0/scalers/rabbitmq-queue)."""
 BACKLOG, CPU_ONLY = 30, 86_400
-LOOK_SECONDS = 0.25
+REACTION_JOBS = 40
+"""Long ones: some 400 s of work, for which all workers are wanted."""
+LOOK_SECONDS = 0.4
 STATS_SECONDS = 2.0
 """/api/stats may be a second old: so long it may still tell of the time before the jobs came."""
 
@@ -135,6 +137,22 @@ def burst(pipeline: Pipeline, target: int) -> Run:
     follow(pipeline, run, step)
     judge(pipeline, run, BURST_JOBS + TRICKLE_JOBS, slice(TRICKLE_JOBS, None))
     return run
+
+
+def reaction(pipeline: Pipeline) -> tuple[float, int]:
+    """Seconds from the acceptance of a burst until all workers are asked for, and in how many steps; all is undone then."""
+    pipeline.submit({LONG_N: REACTION_JOBS})
+    begun, seen = time.monotonic(), [pipeline.workers()]
+    while seen[-1] < MOST:
+        seen.append(pipeline.workers())
+        if time.monotonic() - begun > PATIENCE_SECONDS:
+            raise BenchError("the workers are not asked for")
+    took = time.monotonic() - begun
+    pipeline.cancel_all()
+    until(lambda: pipeline.floor() == FEWEST, "the floor to be low again")
+    pipeline.set_workers(FEWEST)  # as the autoscaler would, later
+    until(pipeline.rests, "rest")
+    return took, len(set(seen)) - 1
 
 
 def mix(pipeline: Pipeline, *, by_count: bool) -> tuple[Run, Run]:
