@@ -86,7 +86,7 @@ class Pipeline:
         spec = {**SPEC, "worker": worker}
         body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": "demo"}, "spec": spec}
         kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=json.dumps(body))
-        until(lambda: self._ready() and self.rests(), "the pipeline to be ready and at rest")
+        until(lambda: self._ready() and self.is_calm(), "the pipeline to be ready and at rest")
 
     def _ready(self) -> bool:
         pipeline = self._fib()
@@ -127,8 +127,16 @@ class Pipeline:
 
     def leaving(self) -> set[str]:
         """The worker pods that were told to stop."""
-        pods = self._get(f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app.kubernetes.io/component%3Dworker")["items"]
-        return {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"]}
+        return {pod["metadata"]["name"] for pod in self._pods() if "deletionTimestamp" in pod["metadata"]}
+
+    def is_calm(self) -> bool:
+        """Does it rest, with no worker that still starts or leaves?"""
+        ready = [all(state["ready"] for state in pod["status"].get("containerStatuses", [{"ready": False}])) for pod in self._pods()]
+        return ready == [True] * FEWEST and self.rests()
+
+    def _pods(self) -> list[dict[str, Any]]:
+        address = f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app.kubernetes.io/component%3Dworker"
+        return list(self._get(address)["items"])
 
     def sentence(self) -> str:
         """Why there are as many workers as there are."""

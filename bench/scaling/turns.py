@@ -151,7 +151,7 @@ def reaction(pipeline: Pipeline) -> tuple[float, int]:
     pipeline.cancel_all()
     until(lambda: pipeline.floor() == FEWEST, "the floor to be low again")
     pipeline.set_workers(FEWEST)  # as the autoscaler would, later
-    until(pipeline.rests, "rest")
+    until(pipeline.is_calm, "rest")
     return took, len(set(seen)) - 1
 
 
