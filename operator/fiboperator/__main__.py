@@ -1,16 +1,10 @@
 """`python -m fiboperator`: run the operator, for all namespaces or for the one in FIBPIPELINE_NAMESPACE."""
-# ruff: noqa: E402
 
 import asyncio
 import gc
 import logging
 import os
-import signal
 from contextlib import suppress
-
-# The first process of a container ignores signals it has no handler for: a SIGTERM that came while the modules below are loaded would
-# be lost, and the pod live on until its grace period ends.
-signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
 
 import kopf
 import uvloop

@@ -1,13 +1,6 @@
 """`python -m fibworker`: the worker pod's one command."""
-# ruff: noqa: E402
 
 import argparse
-import os
-import signal
-
-# The first process of a container ignores signals it has no handler for: a SIGTERM that came while the modules below are loaded would
-# be lost, and the pod live on until its grace period ends.
-signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
 
 from fibapp import logs
 from fibapp.settings import load_settings

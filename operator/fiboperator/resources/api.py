@@ -12,17 +12,16 @@ RELAY_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limit
 
 def objects(context: Context) -> list[Object]:
     """The API's children."""
-    template = pods.pod_template(
+    template = application.pod_template(
         context,
         COMPONENT,
-        uid=pods.APP_UID,
         config=application.connection_config(context),
+        secrets=application.connection_secrets(context),
         spec={
             "terminationGracePeriodSeconds": 30,
             "topologySpreadConstraints": pods.spread_over_nodes(context, COMPONENT),
             "initContainers": [_migrate(context)],
             "containers": [_api(context), _relay(context)],
-            "volumes": application.volumes(context, application.connection_secrets(context)),
         },
     )
     return [

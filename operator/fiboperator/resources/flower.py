@@ -14,23 +14,16 @@ def objects(context: Context) -> list[Object]:
     if not context.pipeline.spec.flower.enabled:
         return []
     secret = _secret(context)
-    template = pods.pod_template(
+    template = application.pod_template(
         context,
         COMPONENT,
-        uid=pods.APP_UID,
         config=[secret["data"], application.connection_config(context).get(Component.RABBITMQ.value)],
-        spec={
-            "terminationGracePeriodSeconds": 10,
-            "containers": [_container(context)],
-            "volumes": application.volumes(
-                context,
-                {
-                    "fib_broker_url": rabbitmq.uri_source(context),
-                    "fib_flower_basic_auth": (context.name(COMPONENT), "basic-auth"),
-                    "fib_flower_cookie_secret": (context.name(COMPONENT), "cookie-secret"),
-                },
-            ),
+        secrets={
+            "fib_broker_url": rabbitmq.uri_source(context),
+            "fib_flower_basic_auth": (context.name(COMPONENT), "basic-auth"),
+            "fib_flower_cookie_secret": (context.name(COMPONENT), "cookie-secret"),
         },
+        spec={"terminationGracePeriodSeconds": 10, "containers": [_container(context)]},
     )
     return [
         secret,

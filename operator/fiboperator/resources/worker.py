@@ -33,17 +33,16 @@ def _template(context: Context) -> Object:
         **({"tolerations": worker.tolerations} if worker.tolerations else {}),
         **({"affinity": worker.affinity} if worker.affinity else {}),
     }
-    return pods.pod_template(
+    return application.pod_template(
         context,
         COMPONENT,
-        uid=pods.APP_UID,
         config=application.connection_config(context),
+        secrets=application.connection_secrets(context),
         spec={
             "terminationGracePeriodSeconds": worker.termination_grace_period_seconds,
             "topologySpreadConstraints": pods.spread_over_nodes(context, COMPONENT),
             **placement,
             "containers": [_container(context)],
-            "volumes": application.volumes(context, application.connection_secrets(context)),
         },
     )
 

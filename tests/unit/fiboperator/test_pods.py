@@ -38,7 +38,7 @@ def test_it_has_no_privilege_and_nothing_of_its_node(spec: dict[str, Any]) -> No
     assert security["runAsNonRoot"] is True
     assert security["runAsUser"] >= 999
     assert security["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace"} & set(spec)
+    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & set(spec)
     kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
     assert kinds <= {"emptyDir", "secret", "configMap", "projected"}
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
@@ -48,6 +48,12 @@ def test_it_has_no_privilege_and_nothing_of_its_node(spec: dict[str, Any]) -> No
             "capabilities": {"drop": ["ALL"]},
         }
         assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+@each_pod
+def test_python_is_never_the_first_process_which_would_miss_a_signal_to_stop_while_it_starts(spec: dict[str, Any]) -> None:
+    runs_python = any(container.get("command", ["python"])[0] == "python" for container in spec["containers"])
+    assert spec.get("shareProcessNamespace", False) is (runs_python and "fibpipeline" in spec["containers"][0]["image"])
 
 
 @each_pod
