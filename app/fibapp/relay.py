@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import threading
 import time
 from types import FrameType
 
@@ -10,6 +9,7 @@ from prometheus_client import Counter, Gauge
 
 from fibapp import httpd
 from fibapp.backoff import Backoff
+from fibapp.bell import Bell
 from fibapp.publisher import BrokerAway, Publisher, TopologyConflict
 from fibapp.queue import create_celery
 from fibapp.settings import Settings
@@ -40,14 +40,16 @@ class Relay:
         self._publisher = publisher
         self._listener = listener
         self._grace = grace_seconds
-        self._stop = threading.Event()
+        self._stopping = False
+        self._bell = Bell()
         self._progress = time.monotonic()
         self._looked = 0.0
         self._forgot = 0.0
 
     def stop(self) -> None:
-        """End after the current pass."""
-        self._stop.set()
+        """End after the current pass. For signal handlers, too."""
+        self._stopping = True
+        self._bell.ring()
 
     def stuck(self) -> str | None:
         """What is wrong with the loop itself, if anything; a broker or database that is away is not."""
@@ -57,7 +59,7 @@ class Relay:
     def run(self) -> None:
         """Publish until stopped; whatever is away is waited for."""
         backoff = Backoff(0.2, 5.0)
-        while not self._stop.is_set():
+        while not self._stopping:
             self._progress = time.monotonic()
             try:
                 more = self.pass_once()
@@ -75,7 +77,7 @@ class Relay:
                     error,
                     wait,
                 )
-                self._stop.wait(wait)
+                self._bell.wait(wait)
             CONNECTED.set(self._publisher.connected)
         self._publisher.close()
         self._listener.close()

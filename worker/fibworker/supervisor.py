@@ -1,17 +1,17 @@
-"""PID 1 of the worker pod: starts the working processes, bounds their jobs, and tells the store what became of the dead."""
+"""The main process of the worker pod: starts the working processes, bounds their jobs, and tells the store what became of the dead."""
 
 import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from types import FrameType
 
 from fibapp import httpd
 from fibapp.backoff import Backoff
+from fibapp.bell import Bell
 from fibapp.settings import Settings
 from fibapp.store import Database
 from fibapp.store.claims import ClaimStore, Held
@@ -65,14 +65,14 @@ class Supervisor:
         self._lost: set[Held] = set()
         self._signals = 0
         self._stopping_since: float | None = None
-        self._wake = threading.Event()
+        self._bell = Bell()
         self._tick = time.monotonic()
 
     def run(self) -> None:
         """Supervise until SIGTERM and until the last job is finished; a second signal ends the jobs, too."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        signal.signal(signal.SIGCHLD, lambda *_: self._wake.set())
+        signal.signal(signal.SIGCHLD, lambda *_: self._bell.ring())
         self._keeper.start()
         while self._signals == 0 or any(child.process for child in self._children):
             self._tick = time.monotonic()
@@ -80,8 +80,7 @@ class Supervisor:
                 self._leave()
             for child in self._children:
                 self._look_after(child)
-            self._wake.wait(TICK_SECONDS)
-            self._wake.clear()
+            self._bell.wait(TICK_SECONDS)
         self._keeper.finish(LEAVE_SECONDS)
 
     def stuck(self) -> str | None:
@@ -98,7 +97,7 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
-        self._wake.set()
+        self._bell.ring()
 
     def _look_after(self, child: Child) -> None:
         now = time.monotonic()
@@ -194,7 +193,7 @@ class Supervisor:
 
     def _on_lost(self, held: Held) -> None:
         self._lost.add(held)
-        self._wake.set()
+        self._bell.ring()
 
 
 def node_names(pod: str, concurrency: int) -> list[str]:
