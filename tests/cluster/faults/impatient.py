@@ -4,7 +4,7 @@ from typing import Any
 
 import kopf
 
-from fiboperator import __main__, cluster, deafness, reconcile, watches
+from fiboperator import __main__, connection, deafness, reconcile, watches
 
 SECONDS = 2.0
 
@@ -17,8 +17,8 @@ async def shorten(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 if __name__ == "__main__":
     for module, name in (
-        (cluster, "WATCH_SILENCE_SECONDS"),
-        (cluster, "REQUEST_TIMEOUT_SECONDS"),
+        (connection, "WATCH_SILENCE_SECONDS"),
+        (connection, "REQUEST_TIMEOUT_SECONDS"),
         (watches, "BACKOFF_CAP_SECONDS"),
         (deafness, "LOOK_SECONDS"),
         (reconcile, "SLOW_RETRY_SECONDS"),
