@@ -122,9 +122,15 @@ def test_an_idle_pipeline_is_asked_once_a_minute(operator: OperatorProcess, name
     eventually(lambda: operator.passes() > passes, "a pass")
     assert len(loads.asked) == asked, "one question, that waits 55 s"
     assert loads.most_at_once == 1
+
+
+def test_without_autoscaling_the_page_is_told_so_and_work_changes_nothing(
+    operator: OperatorProcess, namespace: Namespace, loads: LoadServer
+) -> None:
     namespace.apply({"worker": {"autoscaling": {"enabled": False}}})
-    eventually(lambda: "autoscaling is off" in reason(namespace), "that to be told")
+    before = settled(namespace)
+    assert "autoscaling is off" in reason(namespace)
     loads.set(300, 300.0)
-    namespace.kubectl("annotate", "fib", "demo", "touched=again", "--overwrite")
-    settled(namespace)
-    assert len(loads.asked) == asked, "nobody asks without autoscaling"
+    eventually(lambda: (loads.asked[-1]["decision"] or {}).get("sentence") == reason(namespace), "the page to be told")
+    assert loads.asked[-1]["decision"]["max"] == 3
+    assert settled(namespace) == before
