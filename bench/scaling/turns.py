@@ -140,9 +140,9 @@ def burst(pipeline: Pipeline, target: int) -> Run:
 
 
 def reaction(pipeline: Pipeline) -> tuple[float, int]:
-    """Seconds from the acceptance of a burst until all workers are asked for, and in how many steps; all is undone then."""
+    """Seconds from the request with a burst until all workers are asked for, and in how many steps; all is undone then."""
+    begun, seen = time.monotonic(), [FEWEST]
     pipeline.submit({LONG_N: REACTION_JOBS})
-    begun, seen = time.monotonic(), [pipeline.workers()]
     while seen[-1] < MOST:
         seen.append(pipeline.workers())
         if time.monotonic() - begun > PATIENCE_SECONDS:
