@@ -79,19 +79,9 @@ def test_row_51_a_worker_out_of_memory(pipeline: Pipeline) -> None:
     all_done_once(pipeline, paths)
 
 
-def test_workers_told_to_stop_while_they_start_are_gone_at_once(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("program", ["demo-worker", "demo-api", "demo-flower"])
+def test_no_program_is_the_first_process_which_would_miss_the_signal_to_stop_while_it_starts(pipeline: Pipeline, program: str) -> None:
     pipeline.wait_ready()
-    selector = ("-l", "app.kubernetes.io/component=worker")
-    before = {pod["metadata"]["name"] for pod in pipeline.read("pods", *selector)["items"]}
-
-    def beginning() -> list[str]:
-        """New pods, all of which have their address and are about to start their program."""
-        new = [pod for pod in pipeline.read("pods", *selector)["items"] if pod["metadata"]["name"] not in before]
-        return [pod["metadata"]["name"] for pod in new] if len(new) == 6 and all("podIP" in pod["status"] for pod in new) else []
-
-    pipeline.kubectl("scale", "deployment/demo-worker", f"--replicas={len(before) + 6}")
-    pods = eventually(beginning, "six workers that start", 60, 0.05)
-    pipeline.kubectl("scale", "deployment/demo-worker", f"--replicas={len(before)}")
-    # A signal that is missed costs a grace period, minutes in which the pod goes on taking jobs.
-    pipeline.kubectl("delete", "pod", *pods, "--timeout=40s", "--ignore-not-found")
-    pipeline.wait_ready()
+    # To see it by stopping pods as they start would be a test of containerd, which may never send the signal (its issue 6080).
+    command = pipeline.kubectl("exec", f"deployment/{program}", "--", "cat", "/proc/1/cmdline")
+    assert command.startswith("/pause")
