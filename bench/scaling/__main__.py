@@ -11,7 +11,7 @@ from statistics import median
 
 from bench.chart import panels
 from bench.processes import BenchError
-from bench.scaling.pipeline import installed, until
+from bench.scaling.pipeline import installed
 from bench.scaling.turns import (
     BACKLOG,
     BRIEF_JOBS,
@@ -19,18 +19,17 @@ from bench.scaling.turns import (
     CPU_ONLY,
     JOBS_A_WORKER,
     LONG_JOBS,
-    SECOND_N,
     Run,
     burst,
     mix,
     reaction,
     scale_in,
+    warm_up,
 )
 from bench.table import Row, figure, lower, quantile, render, times
 from lab.settings import REPOSITORY
 
 ROUNDS = 2
-WARM_UP = 20
 REACTIONS = 10
 PICTURE = REPOSITORY / "docs" / "images" / "scaling.svg"
 
@@ -107,18 +106,18 @@ def main() -> int:
     alike: list[Run] = []
     with installed() as pipeline:
         pipeline.apply(backlogTargetSeconds=BACKLOG)
-        pipeline.submit({SECOND_N: WARM_UP})  # what a job costs is learned
-        until(lambda: pipeline.stats()["done"] == WARM_UP, "the first jobs")
+        n = warm_up(pipeline)
+        tell(f"bursts are of F({n}), which takes a worker about a second")
         tell(f"{REACTIONS} beginnings of bursts")
         reactions = [reaction(pipeline) for _ in range(REACTIONS)]
         print(render(reaction_rows(reactions)), flush=True)
         for turn in range(arguments.rounds):
             for name, target, runs in (("backlog", BACKLOG, ours), ("CPU only", CPU_ONLY, cpu)):
                 tell(f"burst {turn + 1}, {name}")
-                runs.append(burst(pipeline, target))
+                runs.append(burst(pipeline, target, n))
             for name, idle_first, runs in (("idle first", True, first), ("all pods alike", False, alike)):
                 tell(f"scale-in {turn + 1}, {name}")
-                runs.append(scale_in(pipeline, idle_first=idle_first))
+                runs.append(scale_in(pipeline, n, idle_first=idle_first))
         tell("mix, backlog")
         seconds = mix(pipeline, by_count=False)
         tell("mix, by count")

@@ -14,9 +14,11 @@ import httpx
 
 from bench.processes import BenchError
 from bench.scaling.pipeline import CALM_SECONDS, FEWEST, MOST, PATIENCE_SECONDS, Pipeline, all_pods_alike, until
+from fibapp.costs import Measured, learn
 
-BURST_JOBS, SECOND_N = 300, 30
-"""F(30) takes a held-down worker about a second."""
+BURST_JOBS, BURST_JOB_SECONDS = 300, 1.0
+WARM_UP_JOBS, WARM_UP_N = 20, 30
+LARGEST_N = 40
 TRICKLE_JOBS, TRICKLE_SECONDS = 20, 1.0
 BRIEF_JOBS, BRIEF_N = 300, 24
 LONG_JOBS, LONG_N = 20, 35
@@ -117,11 +119,20 @@ def judge(pipeline: Pipeline, run: Run, jobs: int, counting: slice) -> None:
     run.stopped_busy = sum(any(computed_at(at, pod, job) for job in found) for pod, at in run.left.items())
 
 
-def burst(pipeline: Pipeline, target: int) -> Run:
-    """300 jobs of a second, then one a second, then silence."""
+def warm_up(pipeline: Pipeline) -> int:
+    """Let the pipeline learn what a job costs here; returns the n whose recursion takes a worker about a second."""
+    pipeline.submit({WARM_UP_N: WARM_UP_JOBS})
+    until(lambda: pipeline.stats()["done"] == WARM_UP_JOBS, "the first jobs")
+    durations = [job["duration_ms"] / 1000 for job in pipeline.latest(WARM_UP_JOBS)]
+    costs = learn([Measured("recursive", WARM_UP_N, duration) for duration in durations])
+    return costs.recursive_n(BURST_JOB_SECONDS, LARGEST_N)
+
+
+def burst(pipeline: Pipeline, target: int, n: int) -> Run:
+    """300 jobs of F(n), then one a second, then silence."""
     pipeline.apply(backlogTargetSeconds=target)
     run, trickled, empty_at = Run(), 0, 0.0
-    pipeline.submit({SECOND_N: BURST_JOBS})
+    pipeline.submit({n: BURST_JOBS})
 
     def step(now: float, workers: int, stats: dict[str, Any]) -> bool:
         nonlocal trickled, empty_at
@@ -130,7 +141,7 @@ def burst(pipeline: Pipeline, target: int) -> Run:
         if not empty_at and not stats["queued"]:
             empty_at = now
         if empty_at and now - empty_at >= trickled * TRICKLE_SECONDS:
-            pipeline.submit({SECOND_N: 1})
+            pipeline.submit({n: 1})
             trickled += 1
         return False
 
@@ -192,13 +203,13 @@ class Counting:
             self._pipeline.scale(highest)
 
 
-def scale_in(pipeline: Pipeline, *, idle_first: bool) -> Run:
-    """Many jobs of a second and two slow ones: some workers leave while others are in the middle of a job."""
+def scale_in(pipeline: Pipeline, n: int, *, idle_first: bool) -> Run:
+    """Many jobs of F(n) and two slow ones: some workers leave while others are in the middle of a job."""
     pipeline.apply(backlogTargetSeconds=BACKLOG)
     off: AbstractContextManager[None] = nullcontext() if idle_first else all_pods_alike()
     with off:
         run = Run()
-        pipeline.submit({SECOND_N: BURST_JOBS // 3, SLOW_N: SLOW_JOBS})
+        pipeline.submit({n: BURST_JOBS // 3, SLOW_N: SLOW_JOBS})
         follow(pipeline, run, lambda _now, workers, stats: is_over(workers, stats))
     judge(pipeline, run, BURST_JOBS // 3 + SLOW_JOBS, slice(None))
     return run

@@ -12,7 +12,7 @@ import threading
 import warnings
 
 from celery import signals
-from celery.exceptions import CPendingDeprecationWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from fibapp import logs
 from fibapp.jobs import Bounds
@@ -42,6 +42,8 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # What it warns of on each lost connection is a choice made in the settings.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+    # It takes a user without an entry in passwd for root.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     threading.Thread(target=_leave_with_supervisor, name="lifeline", daemon=True).start()
 
     slot = Slot(arguments.slot)
