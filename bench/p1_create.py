@@ -35,8 +35,8 @@ def run(control: Control, rounds: int) -> list[Row]:
         control.make_namespaces(namespaces)
         fan_out.append(median(apply_all(control, objects, namespaces, AT_ONCE)))
         kubectl.append(_kubectl(control, objects, f"p1-kubectl-{turn}"))
-    # No API answers here: only when the operator has given up asking for its load does a pipeline rest.
-    wait_until("the load to be out of reach", lambda: "out of reach" in control.pipeline("p1-0-0")["status"]["worker"]["reason"], 90, 1.0)
+    # A pipeline rests once its load is known.
+    wait_until("the load to be known", lambda: "nothing is queued" in control.pipeline("p1-0-0")["status"]["worker"]["reason"], 90, 1.0)
     control.wait_quiet(OPERATOR)
     edit = _requests(control, EDIT)
     touch = _requests(control, TOUCH)
