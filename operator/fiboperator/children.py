@@ -2,7 +2,8 @@
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ Identity = tuple[str, str]  # namespace, name
 REMEMBERED_DELETIONS = 1000
 """The reply to a write may come after the news that the object was deleted since: for so long it must not bring it back."""
 
+# Written with the status of each rollout: it would make a report look like a deed.
+_COUNTED_BY_ITS_CONTROLLER = "deployment.kubernetes.io/revision"
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -26,7 +30,7 @@ class Change:
 
     pipeline: PipelineKey
     reported: bool = False
-    """Only what its controller or node reports of it moved: nothing that a pass could have to mend."""
+    """Only what is reported of it moved, or it is most probably our own doing: nothing that a pass could have to mend in a hurry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,17 @@ class Children:
     def __init__(self) -> None:
         self._by_pipeline: dict[PipelineKey, dict[ChildKey, _Packed]] = {}
         self._deleted: OrderedDict[tuple[PipelineKey, ChildKey], int] = OrderedDict()
+        self._being_written: set[tuple[PipelineKey | None, ChildKey]] = set()
+
+    @contextmanager
+    def writing(self, child: Object) -> Iterator[None]:
+        """While this lasts we write that object, and the watch may show it before we have the reply."""
+        written = (_pipeline_key(child), (child["kind"], child["metadata"]["name"]))
+        self._being_written.add(written)
+        try:
+            yield
+        finally:
+            self._being_written.discard(written)
 
     def put(self, live: Object) -> Change | None:
         """Take in an object; returns what that changes, if anything."""
@@ -59,7 +74,8 @@ class Children:
         kept = compact(live)
         new = _Packed(metadata["uid"], version, _wanted(kept), zlib.compress(orjson.dumps(kept), 1))
         known[key] = new
-        return Change(pipeline, reported=old is not None and (old.uid, old.wanted) == (new.uid, new.wanted))
+        only_reported = old is not None and (old.uid, old.wanted) == (new.uid, new.wanted)
+        return Change(pipeline, reported=only_reported or (pipeline, key) in self._being_written)
 
     def drop(self, gone: Object) -> Change | None:
         """Forget an object that was deleted; a newer one of the same name stays. Returns what that changes, if anything."""
@@ -116,6 +132,8 @@ def of_component(live: Mapping[ChildKey, Object], kind: str, component: str) -> 
 def compact(live: Object) -> Object:
     """The object without what no pass looks at; of pods only what tells their health."""
     metadata = {key: value for key, value in live["metadata"].items() if key not in ("managedFields", "generateName", "selfLink")}
+    if live["kind"] == "Deployment" and "annotations" in metadata:
+        metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != _COUNTED_BY_ITS_CONTROLLER}
     if live["kind"] != "Pod":
         return {**live, "metadata": metadata}
     status = live.get("status", {})

@@ -8,7 +8,7 @@ from typing import Any
 from . import evidence, health, names, status, volumes
 from .applied import is_applied, stamped
 from .autoscale import Reading
-from .children import Children, PipelineKey, of_component
+from .children import Change, Children, PipelineKey, of_component
 from .cluster import Cluster
 from .errors import ApiError, Taken
 from .guards import Blocked, Live, conflict, key_of, owner, refusal, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
@@ -43,15 +43,16 @@ class Reconciler:
         self._scaling = Scaling(cluster, children, loads)
         self.pipelines: dict[PipelineKey, Object] = {}
 
-    def observe(self, body: Object) -> PipelineKey | None:
-        """Take in a FibPipeline; returns its key when that is news."""
+    def observe(self, body: Object) -> Change | None:
+        """Take in a FibPipeline; returns what that changes, if anything."""
         metadata = body["metadata"]
         key = (metadata["namespace"], metadata["name"])
         known = self.pipelines.get(key)
-        if known and known["metadata"]["uid"] == metadata["uid"] and _version(known) >= _version(body):
+        same = known if known and known["metadata"]["uid"] == metadata["uid"] else None
+        if same and _version(same) >= _version(body):
             return None
         self.pipelines[key] = {**body, "metadata": {**metadata, "managedFields": scaling_entries(metadata)}}
-        return key
+        return Change(key, reported=same is not None and same["metadata"]["generation"] == metadata["generation"])
 
     def forget(self, key: PipelineKey, uid: str) -> None:
         """Drop a FibPipeline that is gone; a successor under the same name stays."""
@@ -177,7 +178,8 @@ class Reconciler:
 
     async def _apply_one(self, child: Object, exists: bool) -> None:
         try:
-            made = await (self._cluster.apply(child) if exists else self._cluster.create(child))
+            with self._children.writing(child):
+                made = await (self._cluster.apply(child) if exists else self._cluster.create(child))
         except Taken as error:
             raise Blocked(conflict(child, str(error))) from error
         self._children.put(made)  # at once: then the watch's echo of it is no news

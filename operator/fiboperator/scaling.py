@@ -84,7 +84,8 @@ class Scaling:
             return
         present = deployment["spec"].get("replicas", 1)
         if present < floor or (present != floor and not pipeline.spec.worker.autoscaling.enabled):
-            self._children.put(await self._cluster.scale(deployment, floor))
+            with self._children.writing(deployment):
+                self._children.put(await self._cluster.scale(deployment, floor))
 
     def tell(
         self, pipeline: Pipeline, reading: Reading, live: Live, told: Told, previous: Verdict | None, now: str

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from fiboperator.names import DELETION_COST
+from lab.audit import Audit
+from lab.bare import BareControlPlane
 from tests.cluster.conftest import Namespace, OperatorProcess, settled
 from tests.cluster.loads import LoadServer
 from tests.waiting import eventually
@@ -40,6 +42,12 @@ def marks(namespace: Namespace) -> dict[str, str | None]:
     """The deletion costs of the worker pods."""
     pods = [pod["metadata"] for pod in namespace.pods("worker")]
     return {pod["name"]: pod.get("annotations", {}).get(DELETION_COST) for pod in pods}
+
+
+def rolls(namespace: Namespace, generation: int) -> bool:
+    """Does the status tell of the rollout that the pipeline's generation began?"""
+    told = namespace.condition("WorkersReady")
+    return told["observedGeneration"] == generation and "newest version" in told["message"]
 
 
 def idle(loads: LoadServer) -> bool:
@@ -134,3 +142,19 @@ def test_without_autoscaling_the_page_is_told_so_and_work_changes_nothing(
     eventually(lambda: (loads.asked[-1]["decision"] or {}).get("sentence") == reason(namespace), "the page to be told")
     assert loads.asked[-1]["decision"]["max"] == 3
     assert settled(namespace) == before
+
+
+def test_a_changed_setting_costs_the_write_of_its_child_and_two_of_the_status(
+    operator: OperatorProcess, namespace: Namespace, loads: LoadServer, control_plane: BareControlPlane
+) -> None:
+    namespace.apply()
+    eventually(lambda: idle(loads) and "nothing is queued" in reason(namespace), "the pipeline to rest")
+    settled(namespace)
+    audit, user = Audit(control_plane.audit_log), "system:serviceaccount:fibpipeline-system:fibpipeline-operator"
+    for concurrency in range(2, 8):
+        mark = audit.mark()
+        namespace.apply({"worker": {"concurrency": concurrency}})
+        eventually(lambda generation=concurrency: rolls(namespace, generation), "the rollout to be told")
+        settled(namespace)
+        sent = [(request.verb, request.resource) for request in audit.since(mark, user) if request.namespace == namespace.name]
+        assert sent == [("patch", "deployments"), ("patch", "fibpipelines/status"), ("patch", "fibpipelines/status")]

@@ -38,6 +38,26 @@ def test_what_is_only_reported_is_told_from_what_somebody_did() -> None:
     assert change(4, uid="u2", spec={"replicas": 2}) == Change(("ns", "demo")), "another object of that name"
 
 
+def test_the_number_of_a_rollout_is_a_report_of_its_controller() -> None:
+    def change(version: int, **annotations: str) -> Change | None:
+        deployment = child(version=version, kind="Deployment")
+        deployment["metadata"]["annotations"] = annotations
+        return children.put(deployment)
+
+    children, revision = Children(), "deployment.kubernetes.io/revision"
+    change(1, **{revision: "1", "fibpipeline.io/mark": "ours"})
+    assert change(2, **{revision: "2", "fibpipeline.io/mark": "ours"}) == Change(("ns", "demo"), reported=True)
+    assert change(3, **{revision: "2", "fibpipeline.io/mark": "theirs"}) == Change(("ns", "demo"))
+
+
+def test_what_is_seen_of_our_own_write_before_its_reply_is_nothing_to_hurry_for() -> None:
+    children = Children()
+    with children.writing(child()):
+        assert children.put(child(version=1)) == Change(("ns", "demo"), reported=True)
+        assert children.put(child("demo-worker", version=2)) == Change(("ns", "demo")), "another child"
+    assert children.put(child(version=3, spec={"new": True})) == Change(("ns", "demo"))
+
+
 def test_a_deletion_does_not_hit_a_successor() -> None:
     children = Children()
     children.put(child(uid="new", version=5))

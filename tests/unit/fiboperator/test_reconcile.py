@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from fiboperator.children import Children
+from fiboperator.children import Change, Children
 from fiboperator.errors import ApiError
 from fiboperator.reconcile import SLOW_RETRY_SECONDS
 from tests.pipelines import fibpipeline
@@ -52,6 +52,20 @@ async def test_a_password_that_is_not_seen_yet_is_never_overwritten() -> None:
     await world.reconcile()
     assert world.passwords() == before
     assert ("StatefulSet", "demo-postgresql") in world.cluster.objects
+
+
+def test_a_status_is_nothing_to_hurry_for_but_a_new_spec_is() -> None:
+    def seen(version: int, generation: int, uid: str = "1") -> Change | None:
+        body = fibpipeline()
+        body["metadata"] |= {"resourceVersion": str(version), "generation": generation, "uid": uid}
+        return world.reconciler.observe(body)
+
+    world = World()
+    assert seen(5001, 1) == Change(KEY)
+    assert seen(5001, 1) is None
+    assert seen(5002, 1) == Change(KEY, reported=True)
+    assert seen(5003, 2) == Change(KEY)
+    assert seen(5004, 2, uid="2") == Change(KEY), "its successor"
 
 
 @pytest.mark.parametrize("value", ["", "/w=="], ids=["emptied", "no text"])
