@@ -42,7 +42,14 @@ def ctr(settings: Settings, address: str) -> list[str]:
 
 def import_archive(client: list[str], archive: Path) -> None:
     """Import and unpack one image by the given `ctr` command; layers that are there already are not sent."""
-    known = set(run(*client, "content", "list", "--quiet").split())
+    known = run(*client, "content", "list", "--quiet").split()
+    # A layer that no image needs any more may be collected between the list and the import: then everything is sent.
+    if _import(client, archive, known) and (said := _import(client, archive, known=[])):
+        raise LabError(f"{archive} could not be imported: {said}")
+
+
+def _import(client: list[str], archive: Path, known: Iterable[str]) -> str:
+    """Import an image without the blobs in `known` (digests); what `ctr` says if it cannot."""
     # `--local`: without it the import takes twice as long.
     with subprocess.Popen(
         [*client, "images", "import", "--local", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -54,8 +61,7 @@ def import_archive(client: list[str], archive: Path) -> None:
         with suppress(BrokenPipeError):
             importer.stdin.close()
         said = importer.stdout.read().decode(errors="replace")
-    if importer.returncode:
-        raise LabError(f"{archive} could not be imported: {said.strip()}")
+    return said.strip() or f"exit code {importer.returncode}" if importer.returncode else ""
 
 
 def write_layout(archive: Path, target: IO[bytes], known: Iterable[str]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from lab.loading import write_layout
+from lab.loading import import_archive, write_layout
+from lab.settings import LabError
 
 LAYERS = [b"base layer", b"code layer"]
 DIGESTS = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in LAYERS]
@@ -52,3 +54,29 @@ def test_the_index_leads_to_every_layer_by_digest(archive: Path) -> None:
     for blob in (entry, manifest["config"], *manifest["layers"]):
         content = files["blobs/" + blob["digest"].replace(":", "/")]
         assert (f"sha256:{hashlib.sha256(content).hexdigest()}", len(content)) == (blob["digest"], blob["size"])
+
+
+# A containerd that names a layer in its list and has collected it when the image arrives.
+FORGETFUL = """
+import sys, tarfile
+if sys.argv[1:3] == ["content", "list"]:
+    print("{digest}")
+else:
+    names = tarfile.open(fileobj=sys.stdin.buffer, mode="r|").getnames()
+    sys.exit(0 if "{needed}" in names else "content digest {digest}: not found")
+"""
+
+
+def forgetful(tmp_path: Path, needed: str) -> list[str]:
+    program = tmp_path / "ctr.py"
+    program.write_text(FORGETFUL.format(digest=DIGESTS[0], needed=needed))
+    return [sys.executable, str(program)]
+
+
+def test_a_layer_that_was_collected_meanwhile_is_sent_after_all(archive: Path, tmp_path: Path) -> None:
+    import_archive(forgetful(tmp_path, "blobs/" + DIGESTS[0].replace(":", "/")), archive)
+
+
+def test_an_import_that_fails_with_everything_sent_says_why(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=f"image.tar could not be imported: content digest {DIGESTS[0]}: not found"):
+        import_archive(forgetful(tmp_path, "something else"), archive)
