@@ -13,7 +13,7 @@ JOBS, N, RESULT = 60, 27, "196418"
 OUT_OF_MEMORY = """
 import pathlib
 for entry in pathlib.Path("/proc").glob("[0-9]*"):
-    if b"fibworker.child" in (entry / "cmdline").read_bytes():
+    if (entry / "comm").read_text() == "fibworker.child\\n":
         (entry / "oom_score_adj").write_text("1000")
 hoard = []
 while True:

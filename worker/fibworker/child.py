@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
@@ -17,7 +18,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from fibapp import logs
 from fibapp.jobs import Bounds
 from fibapp.queue import QUEUE, create_celery
-from fibapp.settings import load_settings
+from fibapp.settings import Settings, load_settings
 from fibapp.store import Database
 from fibapp.store.claims import ClaimStore
 from fibworker import tasks
@@ -30,12 +31,17 @@ DATABASE_SECONDS = 5.0
 
 
 def main() -> None:
-    """Work until SIGTERM, or until the supervisor is gone."""
+    """The program of a process that is not a copy of its supervisor."""
     parser = argparse.ArgumentParser(prog="python -m fibworker.child")
     parser.add_argument("--name", required=True, help="Celery node name")
     parser.add_argument("--slot", required=True, type=int, help="descriptor of the shared memory")
     arguments = parser.parse_args()
-    settings = load_settings()
+    sys.exit(work(load_settings(), arguments.name, Slot(arguments.slot)))
+
+
+def work(settings: Settings, name: str, slot: Slot) -> int:
+    """Work until SIGTERM, or until the supervisor is gone, under the Celery node name `name`. Returns the exit code."""
+    Path("/proc/self/comm").write_text("fibworker.child")  # for ps and top: a copy has its supervisor's command line
     logs.configure(settings.log_level, "worker")
     # Celery tells every task twice at INFO: a tenth of the time of a short job.
     for chatty in ("celery.worker.strategy", "celery.app.trace"):
@@ -46,12 +52,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     threading.Thread(target=_leave_with_supervisor, name="lifeline", daemon=True).start()
 
-    slot = Slot(arguments.slot)
     database = Database(settings.database_url.get_secret_value(), role="worker", connections=1, timeout=DATABASE_SECONDS)
     store = ClaimStore(database, lease_seconds=settings.lease_seconds, max_crashes=settings.max_crashes)
     app = create_celery(settings)
     bounds = Bounds(recursive=settings.max_recursive_n, fast=settings.max_n)
-    worker = Worker(store, slot, bounds, arguments.name)
+    worker = Worker(store, slot, bounds, name)
     tasks.register(app, worker)
     app.steps["consumer"].add(LoadStep)
 
@@ -64,7 +69,7 @@ def main() -> None:
     signals.setup_logging.connect(keep_our_logging, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     process = app.Worker(
-        hostname=arguments.name,
+        hostname=name,
         pool=pool_of(worker),
         consumer_cls="fibworker.consumer:Consumer",
         concurrency=1,
@@ -75,7 +80,7 @@ def main() -> None:
         quiet=True,
     )
     process.start()
-    sys.exit(process.exitcode)
+    return process.exitcode or 0
 
 
 def _leave_with_supervisor() -> None:
