@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -92,6 +93,19 @@ def test_workers_and_jobs_are_shown(standing: Pipeline, flower: httpx.Client) ->
 
     eventually(lambda: len(workers()) == 2, "one entry a process, names unique")
     assert info["worker"] in workers()
+
+
+def test_a_worker_that_answers_late_has_its_page(idle: Pipeline) -> None:
+    with flower_of(idle) as flower:
+        worker = idle.start_worker()
+        worker.freeze()
+        thaw = threading.Timer(2, worker.thaw)
+        thaw.start()
+        try:
+            page = flower.get(f"/flower/worker/worker@pod-{worker.port}")
+        finally:
+            thaw.join()
+        assert (page.status_code, f"worker@pod-{worker.port}" in page.text) == (200, True)
 
 
 def test_nothing_is_shown_without_the_login(flower: httpx.Client) -> None:

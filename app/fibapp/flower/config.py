@@ -19,6 +19,8 @@ if _settings.broker_api_url:
     broker_api = _settings.broker_api_url
 # Our workers send events without being told to.
 enable_events = False
+# A worker at its CPU limit may answer later than within Flower's usual second, and its page would say 404. An answer ends the wait.
+inspect_timeout = 5_000.0
 max_tasks = 10_000
 max_workers = 1_000
 # Every pod the autoscaler removed would stay listed otherwise (mher/flower#1128).
