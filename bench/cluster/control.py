@@ -168,8 +168,9 @@ class Control:
             self.api.post("/api/v1/namespaces", json={"metadata": {"name": name}}).raise_for_status()
 
     def make_pipeline(self, namespace: str, name: str = "demo") -> None:
-        """Create a FibPipeline with an empty spec."""
-        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": name}, "spec": {}}
+        """Create a FibPipeline whose spec has nothing but a host: of two pipelines on one host the younger has no Ingress."""
+        spec = {"ingress": {"host": f"{name}.{namespace}.example.com"}}
+        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": name}, "spec": spec}
         self.api.post(PIPELINES.format(namespace), json=body).raise_for_status()
 
     def pipelines(self) -> list[dict[str, Any]]:

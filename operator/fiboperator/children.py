@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from . import names
+from .hosts import Hosts
 from .resources.objects import Object
 
 PipelineKey = tuple[str, str]  # namespace, name of the FibPipeline
@@ -45,7 +46,8 @@ class _Packed:
 class Children:
     """Live objects by pipeline; the newest resource version of each wins, also that of its deletion."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Hosts | None = None) -> None:
+        self.hosts = hosts or Hosts()
         self._by_pipeline: dict[PipelineKey, dict[ChildKey, _Packed]] = {}
         self._deleted: OrderedDict[tuple[PipelineKey, ChildKey], int] = OrderedDict()
         self._being_written: set[tuple[PipelineKey | None, ChildKey]] = set()
@@ -74,6 +76,8 @@ class Children:
         kept = compact(live)
         new = _Packed(metadata["uid"], version, _wanted(kept), zlib.compress(orjson.dumps(kept), 1))
         known[key] = new
+        if key == _ingress_key(pipeline):
+            self.hosts.put(pipeline, live)
         only_reported = old is not None and (old.uid, old.wanted) == (new.uid, new.wanted)
         return Change(pipeline, reported=only_reported or (pipeline, key) in self._being_written)
 
@@ -118,6 +122,8 @@ class Children:
         del known[key]
         if not known:
             del self._by_pipeline[pipeline]
+        if key == _ingress_key(pipeline):
+            self.hosts.drop(pipeline)
 
 
 def of_component(live: Mapping[ChildKey, Object], kind: str, component: str) -> list[Object]:
@@ -158,6 +164,10 @@ def _wanted(kept: Object) -> int:
 
 def _unpack(packed: _Packed) -> Object:
     return dict(orjson.loads(zlib.decompress(packed.data)))
+
+
+def _ingress_key(pipeline: PipelineKey) -> ChildKey:
+    return "Ingress", pipeline[1]
 
 
 def _pipeline_key(live: dict[str, Any]) -> PipelineKey | None:

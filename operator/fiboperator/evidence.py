@@ -13,6 +13,7 @@ from .blocking import Told, unexplained
 from .children import ChildKey
 from .cluster import Cluster
 from .errors import ApiError
+from .health import Verdict
 from .resources.objects import Object
 from .spec import Pipeline
 
@@ -30,6 +31,8 @@ class Evidence:
     told: Told = field(default_factory=dict)
     retry: float | None = None
     """The delay in seconds until another look may find more; None when there is nothing to wait for."""
+    unexposed: Verdict | None = None
+    """Why nothing reaches the pipeline through its Ingress, where the Ingress itself does not tell."""
 
 
 async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object], now: str) -> Evidence:

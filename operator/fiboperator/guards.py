@@ -84,6 +84,17 @@ def conflict(child: Object, why: str) -> Problem:
     return Problem("Conflict", f"{kind} {name} exists and is not this pipeline's: {why}. Rename the pipeline, or remove that {kind}.")
 
 
+def host_taken(pipeline: Pipeline, holder: tuple[str, str]) -> Problem:
+    """The problem of a host that the older Ingress of another pipeline serves."""
+    ingress = pipeline.spec.ingress
+    remedies = ["set spec.ingress.host to a name of this pipeline's own", "set spec.ingress.className to another controller's class"]
+    return Problem(
+        "HostTaken",
+        f"Ingress {'/'.join(holder)} is older and serves {f'host {ingress.host}' if ingress.host else 'every host'}, so this pipeline has "
+        f"no Ingress: the two would answer each other's requests. Either {' or '.join(remedies)}.",
+    )
+
+
 def _is_retained(there: Object) -> bool:
     # Credentials that an earlier pipeline of this name left behind: they have no owner and are adopted.
     return there["kind"] == "Secret" and names.is_ours(there)

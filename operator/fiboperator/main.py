@@ -14,6 +14,7 @@ from . import deafness, metrics, names
 from .children import Change, Children, PipelineKey
 from .cluster import Cluster
 from .errors import ApiError
+from .hosts import Hosts
 from .loadpoll import URL, LoadPolls, News
 from .queue import WorkQueue
 from .reconcile import Reconciler
@@ -35,7 +36,7 @@ class Operator:
     """The running parts, made at startup: connections exist only inside the event loop."""
 
     def __init__(self, cluster: Cluster, queue: WorkQueue[PipelineKey]) -> None:
-        children = Children()
+        children = Children(Hosts(queue.add))
         self.cluster = cluster
         self.queue = queue
         self.watches = Watches(cluster, children, self.changed)

@@ -3,7 +3,8 @@
 import asyncio
 import datetime
 from collections.abc import Callable, Coroutine
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from . import evidence, health, names, status, volumes
 from .applied import is_applied, stamped
@@ -11,7 +12,19 @@ from .autoscale import Reading
 from .children import Change, Children, PipelineKey, of_component
 from .cluster import Cluster
 from .errors import ApiError, Taken
-from .guards import Blocked, Live, conflict, key_of, owner, refusal, refuse_foreign, refuse_new_key_to_old_data, stored_credentials
+from .guards import (
+    Blocked,
+    Live,
+    conflict,
+    host_taken,
+    key_of,
+    owner,
+    refusal,
+    refuse_foreign,
+    refuse_new_key_to_old_data,
+    stored_credentials,
+)
+from .health import Verdict
 from .kinds import APPLIED_KINDS
 from .names import Component
 from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys
@@ -28,6 +41,19 @@ APPLIED_IN_ORDER = (("Secret", "ConfigMap", "ServiceAccount"), ("StatefulSet", "
 
 class Outdated(Exception):
     """The pass began with less than the present state: another one must follow at once."""
+
+
+class Outcome(NamedTuple):
+    """How bringing the children to the spec ended."""
+
+    problem: Problem | None = None
+    """What blocks the pipeline."""
+    failure: ApiError | None = None
+    """What to back off from."""
+    retry: float | None = None
+    """The delay of a slow retry in seconds."""
+    unexposed: Problem | None = None
+    """Why the Ingress could not be written."""
 
 
 class Reconciler:
@@ -59,6 +85,7 @@ class Reconciler:
         if key in self.pipelines and self.pipelines[key]["metadata"]["uid"] == uid:
             del self.pipelines[key]
             self._scaling.forget(key)
+            self._children.hosts.forget(key)
 
     async def __call__(self, key: PipelineKey) -> float | None:
         """One pass. Returns the delay until the next in seconds, or None: when something changes."""
@@ -73,40 +100,53 @@ class Reconciler:
             return None
         reading = self._scaling.reading(pipeline)
         try:
-            hindrance, failure, retry = await self._converge(pipeline, body, reading)
+            outcome = await self._converge(pipeline, body, reading)
         except Outdated:
             return 0.0
         if key not in self.pipelines:
             return None
         children, previous, now = self._children.of(key), _status(body), _now()
         found = await evidence.gather(self._cluster, pipeline, children, now)
+        if unexposed := self._host_taken(pipeline) or outcome.unexposed:
+            found = replace(found, unexposed=Verdict(False, unexposed.reason, unexposed.message))
         workers, later = self._scaling.tell(pipeline, reading, children, found.told, status.verdict(previous, "AutoscalingActive"), now)
-        current = status.of_pipeline(pipeline, children, found, hindrance, workers, previous, now, self._release.version)
+        current = status.of_pipeline(pipeline, children, found, outcome.problem, workers, previous, now, self._release.version)
         await self._report(body, current)
-        if failure:
-            raise failure
-        return min((delay for delay in (retry, found.retry, later) if delay is not None), default=None)
+        if outcome.failure:
+            raise outcome.failure
+        return min((delay for delay in (outcome.retry, found.retry, later) if delay is not None), default=None)
 
-    async def _converge(self, pipeline: Pipeline, body: Object, reading: Reading) -> tuple[Problem | None, ApiError | None, float | None]:
-        """Bring the children to the spec. Returns what stands in the way, a failure to back off from, and the delay of a slow retry."""
+    async def _converge(self, pipeline: Pipeline, body: Object, reading: Reading) -> Outcome:
+        """Bring the children to the spec."""
+        unexposed = None
         try:
             if error := self._trouble():
                 raise error
             if not pipeline.spec.paused:
-                await self._write_children(pipeline, body, reading)
+                unexposed = await self._write_children(pipeline, body, reading)
         except Blocked as blocked:
-            return blocked.problem, None, SLOW_RETRY_SECONDS
+            return Outcome(blocked.problem, retry=SLOW_RETRY_SECONDS)
         except ApiError as error:
             if error.permanent:
-                return refusal(error), None, SLOW_RETRY_SECONDS
-            return Problem("ReconcileError", str(error)), error, None
-        return None, None, None
+                return Outcome(refusal(error), retry=SLOW_RETRY_SECONDS)
+            return Outcome(Problem("ReconcileError", str(error)), failure=error)
+        return Outcome(unexposed=unexposed, retry=SLOW_RETRY_SECONDS if unexposed else None)
 
-    async def _write_children(self, pipeline: Pipeline, body: Object, reading: Reading) -> None:
+    def _host_taken(self, pipeline: Pipeline) -> Problem | None:
+        """The problem of a host that another pipeline's Ingress serves already; None when this one may have it."""
+        key, ingress, hosts = (pipeline.namespace, pipeline.name), pipeline.spec.ingress, self._children.hosts
+        if not ingress.enabled:
+            hosts.forget(key)
+            return None
+        holder = hosts.holder(key, ingress.host, ingress.class_name)
+        return host_taken(pipeline, holder) if holder else None
+
+    async def _write_children(self, pipeline: Pipeline, body: Object, reading: Reading) -> Problem | None:
+        """Write what differs. Returns why the Ingress was refused: that stops nothing else."""
         live = self._children.of((pipeline.namespace, pipeline.name))
         credentials = await self._credentials(pipeline, live)
         floor = self._scaling.floor(pipeline, reading, live)
-        wanted = desired(Context(pipeline, credentials, self._release, floor))
+        wanted = desired(Context(pipeline, credentials, self._release, floor, host_taken=self._host_taken(pipeline) is not None))
         unwanted = _unwanted(pipeline, wanted, live)
         if _status(body) or unwanted:  # not its first pass: what is missing was there before, or a watch is behind
             await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], unwanted, live)
@@ -115,15 +155,18 @@ class Reconciler:
         wanted = [stamped(child) for child in wanted]
         changed = [child for child in wanted if volumes.can_be_applied(child, live) and not is_applied(child, live.get(key_of(child)))]
         await self._scaling.keep_busy(pipeline, reading, live, floor)
-        in_order = {kind for kinds in APPLIED_IN_ORDER for kind in kinds}
+        in_order = {kind for kinds in APPLIED_IN_ORDER for kind in kinds} | {"Ingress"}
+        unexposed: list[Problem] = []
         await _all_of(
             self._apply([child for child in changed if child["kind"] not in in_order], live),
             self._apply_workloads(pipeline, changed, live, floor),
+            self._apply_ingress([child for child in changed if child["kind"] == "Ingress"], live, unexposed),
         )
         await asyncio.gather(*(self._cluster.delete(child) for child in unwanted))
         await self._replace_stuck_pods(live)
         if refused:
             raise Blocked(refused)
+        return next(iter(unexposed), None)
 
     async def _credentials(self, pipeline: Pipeline, live: Live) -> dict[Component, dict[str, str]]:
         """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out."""
@@ -183,6 +226,15 @@ class Reconciler:
         except Taken as error:
             raise Blocked(conflict(child, str(error))) from error
         self._children.put(made)  # at once: then the watch's echo of it is no news
+
+    async def _apply_ingress(self, ingresses: list[Object], live: Live, unexposed: list[Problem]) -> None:
+        """Apply the Ingress. A refusal goes to `unexposed` and stops nothing else, because `Exposed` is no part of `Ready`."""
+        try:
+            await self._apply(ingresses, live)
+        except ApiError as error:
+            if not error.permanent:
+                raise
+            unexposed.append(refusal(error))
 
     async def _grow_volumes(self, wanted: list[Object], live: Live) -> tuple[list[Object], Problem | None]:
         """Bring the volumes to their sizes. Returns what can be applied now, and the first refusal: it stops nothing else."""

@@ -58,7 +58,7 @@ def of_pipeline(
     numbers = {component.value: _numbers(pipeline, component, children) for component in wanted}
     numbers[Component.WORKER.value]["reason"] = workers.message
     ready = _ready(pipeline, wanted, problem)
-    url = _url(pipeline, children)
+    url = "" if evidence.unexposed else _url(pipeline, children)
     return {
         "observedGeneration": pipeline.generation,
         "version": version,
@@ -141,6 +141,8 @@ def _external(pipeline: Pipeline, component: Component, secret: str, evidence: E
 
 
 def _exposed(pipeline: Pipeline, children: Children, evidence: Evidence) -> Verdict:
+    if unexposed := evidence.unexposed:
+        return Verdict(False, unexposed.reason, f"{unexposed.message.rstrip('.')}. Until then: {_port_forward(pipeline)}")
     secret = pipeline.spec.ingress.tls.secret_name
     if lack := evidence.lacking.get(secret):
         create = f"kubectl -n {pipeline.namespace} create secret tls {secret} --cert=FILE --key=FILE"

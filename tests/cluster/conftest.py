@@ -121,6 +121,12 @@ def operator(stopped_operator: OperatorProcess) -> OperatorProcess:
     return stopped_operator.start()
 
 
+def with_own_host(name: str, spec: dict[str, Any] | None) -> dict[str, Any]:
+    """The spec with a host of the pipeline's own, unless it names one: of two pipelines on one host the younger has no Ingress."""
+    spec = spec or {}
+    return {**spec, "ingress": {"host": f"{name}.example.com", **spec.get("ingress", {})}}
+
+
 class Namespace:
     """A namespace with at most one pipeline, `demo`.
 
@@ -134,7 +140,8 @@ class Namespace:
 
     def apply(self, spec: dict[str, Any] | None = None) -> None:
         """Apply the pipeline."""
-        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": "demo"}, "spec": spec or {}}
+        spec = with_own_host(self.name, spec)
+        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": "demo"}, "spec": spec}
         self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
 
     def pipeline(self) -> dict[str, Any]:

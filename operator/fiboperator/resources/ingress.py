@@ -6,10 +6,10 @@ from .objects import Context, Object, child
 
 
 def objects(context: Context) -> list[Object]:
-    """The Ingress, unless it is switched off."""
+    """The Ingress, unless it is switched off or another pipeline's Ingress serves its host."""
     pipeline = context.pipeline
     ingress = pipeline.spec.ingress
-    if not ingress.enabled:
+    if not ingress.enabled or context.host_taken:
         return []
     paths = [
         _path(context, "/", "Exact", Component.API, names.HTTP_PORT),

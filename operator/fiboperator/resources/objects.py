@@ -29,6 +29,8 @@ class Context:
     credentials: dict[Component, dict[str, str]]
     release: Release
     floor: int
+    host_taken: bool = False
+    """Whether the Ingress of another pipeline serves the host that this one asks for."""
 
     @property
     def app_image(self) -> str:

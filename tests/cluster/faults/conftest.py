@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from lab.bare import BareControlPlane
-from tests.cluster.conftest import Namespace, OperatorProcess, _masked
+from tests.cluster.conftest import Namespace, OperatorProcess, _masked, with_own_host
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.loads import LoadServer
 from tests.cluster.proxy import Call, Proxy
@@ -80,7 +80,8 @@ class Stage(Namespace):
 
     def create(self, spec: dict[str, Any] | None = None, name: str = "demo") -> None:
         """Create a pipeline."""
-        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": name}, "spec": spec or {}}
+        spec = with_own_host(f"{name}.{self.name}", spec)
+        body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": name}, "spec": spec}
         self._send("POST", self._pipelines, body)
 
     def delete(self) -> None:

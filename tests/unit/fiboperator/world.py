@@ -129,6 +129,8 @@ class World:
 
     def __init__(self, spec: Object | None = None) -> None:
         self.cluster = MemoryCluster()
+        self.elsewhere: list[Object] = []
+        """Children of pipelines in other namespaces."""
         self.trouble: ApiError | None = None
         self.restart()
         self.submit(spec)
@@ -144,10 +146,12 @@ class World:
 
     def watch(self) -> None:
         """The watches catch up with the cluster."""
-        for body in self.cluster.objects.values():
+        everything = [*self.cluster.objects.values(), *self.elsewhere]
+        for body in everything:
             self.children.put(body)
-        for kind in {kind for kind, _ in self.children.of(KEY)}:
-            self.children.retain(kind, {("flask-celery", name) for (of, name) in self.cluster.objects if of == kind})
+        for kind in {"Ingress", *(kind for kind, _ in self.children.of(KEY))}:
+            present = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in everything if body["kind"] == kind}
+            self.children.retain(kind, present)
 
     def bind_volume(self, component: str, size: str, phase: str = "Bound") -> None:
         """The claim that Kubernetes made for a StatefulSet."""
