@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from . import autoscale, metrics, names
 from .autoscale import Load, Reading
 from .children import PipelineKey
-from .names import Component
 from .spec import Worker
 
 URL: Final = "http://{service}.{namespace}.svc:{port}/load"
@@ -180,7 +179,7 @@ class LoadPolls:
         load = followed.reading.load
         patience = 0 if load is None else BUSY_WAIT_SECONDS if load.jobs else IDLE_WAIT_SECONDS
         namespace, name = key
-        service = names.child_name(name, Component.API)
+        service = names.internal_service(name)
         url = self._url.format(service=service, namespace=namespace, name=name, port=names.API_INTERNAL_PORT)
         async with self._slots:
             wait = patience * min(1.0, MAX_OPEN / max(1, len(self._followed)))

@@ -130,7 +130,11 @@ async def alive(memo: kopf.Memo, **_: Any) -> str:
 
 
 def _release() -> Release:
-    return Release(version=version("fibpipeline-operator"), app_image=os.environ["FIBPIPELINE_APP_IMAGE"])
+    return Release(
+        version=version("fibpipeline-operator"),
+        app_image=os.environ["FIBPIPELINE_APP_IMAGE"],
+        namespace=os.environ.get("POD_NAMESPACE", ""),
+    )
 
 
 def _measured(handle: Callable[[PipelineKey], Awaitable[float | None]]) -> Callable[[PipelineKey], Awaitable[float | None]]:

@@ -35,6 +35,10 @@ WORKER_PORT: Final = 9002
 FLOWER_PORT: Final = 5555
 HTTP_PORT: Final = 80
 
+INTERNAL_SUFFIX: Final = "-internal"
+# Each namespace carries its name in this label: https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-metadata-name
+NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
+
 
 class Component(StrEnum):
     """A part of the pipeline; its value is the suffix of its children's names."""
@@ -49,6 +53,11 @@ class Component(StrEnum):
 def child_name(pipeline: str, component: Component) -> str:
     """The name of a component's children, e.g. `demo-rabbitmq`."""
     return f"{pipeline}-{component}"
+
+
+def internal_service(pipeline: str) -> str:
+    """The Service of the API's internal port, e.g. `demo-api-internal`. What is routed or published is the other one."""
+    return child_name(pipeline, Component.API) + INTERNAL_SUFFIX
 
 
 def selector(pipeline: str, component: Component) -> dict[str, str]:

@@ -72,6 +72,11 @@ ACCEPTED = {
     "image by digest": {"postgresql": {"image": "registry.example.com:5000/postgres@sha256:" + "0a" * 32}},
     "null classes": {"rabbitmq": {"storage": {"storageClassName": None}}, "ingress": {"className": None}},
     "no workers at rest": {"worker": {"replicas": 0, "autoscaling": {"enabled": False}}},
+    "many workers on a store of their own": {
+        "worker": {"concurrency": 32, "autoscaling": {"maxReplicas": 1000}},
+        "postgresql": {"external": {"secretName": "store"}},
+    },
+    "as many workers as the store has connections for": {"worker": {"autoscaling": {"maxReplicas": 1000}}},
     "min equals max": {"worker": {"autoscaling": {"minReplicas": 10}}},
     "toleration of everything": {"worker": {"tolerations": [{"operator": "Exists"}]}},
 }
@@ -131,6 +136,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("ingress.host", "fib_.example.com", "must be a DNS name"),
     ("ingress.host", "10.0.0.1", "IP address"),
     ("ingress.annotations", {"fibpipeline.io/applied": "x"}, "the operator's own"),
+    ("worker", {"concurrency": 32, "autoscaling": {"maxReplicas": 61}}, "at most 2000 connections to PostgreSQL"),
+    ("worker", {"concurrency": 2, "replicas": 667, "autoscaling": {"enabled": False}}, "at most 2000 connections to PostgreSQL"),
     ("worker.tolerations", [{"operator": "Exists", "key": "a", "value": "b"}], "value must be left out when operator is Exists"),
     ("worker.tolerations", [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}], "tolerationSeconds needs effect NoExecute"),
     ("worker.tolerations", [{"operator": "Equal"}], "a toleration needs a key"),

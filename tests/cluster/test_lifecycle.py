@@ -25,7 +25,7 @@ def test_a_minimal_pipeline_gets_all_its_children_and_a_status(operator: Operato
         "NetworkPolicy": 5,
         "PodDisruptionBudget": 2,
         "Secret": 3,
-        "Service": 6,
+        "Service": 7,
         "ServiceAccount": 5,
         "StatefulSet": 2,
     }

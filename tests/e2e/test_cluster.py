@@ -40,7 +40,7 @@ def test_every_pod_runs_without_a_restart_and_the_workers_are_spread(pipeline: P
         ("worker", "postgresql", 5432, True),
         ("worker", "rabbitmq", 15672, False),
         ("worker", "api", 80, False),
-        ("worker", "api", 9000, False),
+        ("worker", "api-internal", 9000, False),
         ("api", "rabbitmq", 5672, True),
         ("api", "postgresql", 5432, True),
         ("api", "flower", 5555, False),

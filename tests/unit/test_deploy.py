@@ -94,8 +94,10 @@ def test_the_image_decides_what_runs() -> None:
     assert "args" not in container
 
 
-def test_the_api_pods_admit_the_operator_by_its_label() -> None:
+def test_the_api_pods_admit_the_operator_by_its_label_and_namespace() -> None:
     assert POD["metadata"]["labels"] == {names.NAME_LABEL: names.MANAGER}
+    variables = {variable["name"]: variable for variable in POD["spec"]["containers"][0]["env"]}
+    assert variables["POD_NAMESPACE"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
 
 
 def test_one_operator_at_a_time() -> None:

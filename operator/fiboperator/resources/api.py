@@ -26,11 +26,8 @@ def objects(context: Context) -> list[Object]:
     )
     return [
         service_account(context, COMPONENT),
-        service(
-            context,
-            COMPONENT,
-            {"http": (names.HTTP_PORT, "http"), "internal": (names.API_INTERNAL_PORT, "internal")},
-        ),
+        service(context, COMPONENT, {"http": (names.HTTP_PORT, "http")}),
+        service(context, COMPONENT, {"internal": (names.API_INTERNAL_PORT, "internal")}, suffix=names.INTERNAL_SUFFIX),
         application.deployment(
             context,
             COMPONENT,

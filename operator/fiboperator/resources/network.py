@@ -21,7 +21,7 @@ def objects(context: Context) -> list[Object]:
         _policy(
             context,
             Component.API,
-            ingress=[_rule("from", ANYWHERE, names.API_PORT), _rule("from", [_operator()], names.API_INTERNAL_PORT)],
+            ingress=[_rule("from", ANYWHERE, names.API_PORT), *_internal(context)],
             egress=[*broker, *store],
         ),
         _policy(context, Component.WORKER, ingress=[], egress=[*broker, *store]),
@@ -72,5 +72,10 @@ def _pods(context: Context, component: Component) -> Object:
     return {"podSelector": {"matchLabels": names.selector(context.pipeline.name, component)}}
 
 
-def _operator() -> Object:
-    return {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.NAME_LABEL: names.MANAGER}}}
+def _internal(context: Context) -> list[Object]:
+    """The rule that admits the operator's pod. A label alone proves nothing: everybody may give it to pods in namespaces of their own."""
+    if not context.release.namespace:
+        return []
+    namespace = {"matchLabels": {names.NAMESPACE_LABEL: context.release.namespace}}
+    operator = {"namespaceSelector": namespace, "podSelector": {"matchLabels": {names.NAME_LABEL: names.MANAGER}}}
+    return [_rule("from", [operator], names.API_INTERNAL_PORT)]

@@ -12,10 +12,12 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Release:
-    """What this build of the operator installs: its version and the app image it was released with."""
+    """What this installation of the operator is: its version, the app image it was released with, and the namespace of its pod."""
 
     version: str
     app_image: str
+    namespace: str = ""
+    """Empty outside of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,16 @@ def child(api_version: str, kind: str, context: Context, component: Component, *
     }
 
 
-def service(context: Context, component: Component, ports: dict[str, tuple[int, str | int]], *, headless: bool = False) -> Object:
+def service(
+    context: Context, component: Component, ports: dict[str, tuple[int, str | int]], *, headless: bool = False, suffix: str = ""
+) -> Object:
     """A ClusterIP Service; `ports` maps a port's name to (port, target port)."""
     return child(
         "v1",
         "Service",
         context,
         component,
-        name=context.name(component) + ("-headless" if headless else ""),
+        name=context.name(component) + ("-headless" if headless else suffix),
         spec={
             "type": "ClusterIP",
             **({"clusterIP": "None", "publishNotReadyAddresses": True} if headless else {}),

@@ -1,17 +1,23 @@
 """PostgreSQL, the store: a StatefulSet of one with its volume, unless the spec names an external one."""
 
+import math
 from urllib.parse import quote
 
 from .. import names
 from ..names import Component
+from ..spec import Spec
 from . import credentials, pods
 from .objects import Context, Object, child, service, service_account
 from .stateful import stateful_set
 
 COMPONENT = Component.POSTGRESQL
 USER = "fib"
-# A connection slot costs little memory; an exhausted server loses work. A fixed number, so that adding workers never restarts the store.
-MAX_CONNECTIONS = 500
+# A connection slot costs little memory; an exhausted server loses work. In steps, because each change restarts the store.
+CONNECTIONS_STEP = 500
+# API: a pool of 8 and a listener. Relay: a pool of 2 and a listener. The migration before them: 1.
+CONNECTIONS_PER_API_POD = 13
+# Superusers (superuser_reserved_connections is 3) and people.
+CONNECTIONS_RESERVED = 20
 # Runs once, on an empty volume: the app's role owns its database and is no superuser.
 INIT_SCRIPT = rf"""#!/bin/sh
 set -eu
@@ -52,6 +58,16 @@ def _secret(context: Context) -> Object:
     return credentials.secret(context, COMPONENT, {"username": USER, "database": database, "uri": uri})
 
 
+def max_connections(spec: Spec) -> int:
+    """The connections that the pipeline needs at most, rounded up to a step.
+
+    A rollout counts: one API pod more, and twice the workers, because those that finish their last job keep their connections.
+    """
+    workers = 2 * spec.worker.bounds[1] * (spec.worker.concurrency + 1)
+    needed = workers + (spec.api.replicas + 1) * CONNECTIONS_PER_API_POD + CONNECTIONS_RESERVED
+    return math.ceil(needed / CONNECTIONS_STEP) * CONNECTIONS_STEP
+
+
 def _template(context: Context) -> Object:
     spec = context.pipeline.spec
     # Over TCP: while the image initialises an empty volume its temporary server listens on the socket only.
@@ -75,7 +91,7 @@ def _template(context: Context) -> Object:
                         pods.SECRETS_PATH: "secrets",
                         "/docker-entrypoint-initdb.d": "init",
                     },
-                    args=["postgres", "-c", f"max_connections={MAX_CONNECTIONS}"],
+                    args=["postgres", "-c", f"max_connections={max_connections(spec)}"],
                     imagePullPolicy=spec.image_pull_policy,
                     env=pods.env(
                         POSTGRES_USER="postgres",

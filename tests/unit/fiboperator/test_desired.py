@@ -10,15 +10,15 @@ from fiboperator.resources import Context, Release, desired, generate, generated
 from fiboperator.spec import parse
 from tests.pipelines import fibpipeline
 
-RELEASE = Release("0.1.0", "fibpipeline/app:0.1.0")
+RELEASE = Release("0.1.0", "fibpipeline/app:0.1.0", "fibpipeline-system")
 
 
-def children(spec: dict[str, Any] | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+def children(spec: dict[str, Any] | None = None, release: Release = RELEASE) -> dict[tuple[str, str], dict[str, Any]]:
     pipeline = parse(fibpipeline(spec))
     credentials = {
         component: {key: f"SECRET-{component}-{key}" for key in generate(component)} for component in generated_components(pipeline)
     }
-    found = desired(Context(pipeline, credentials, RELEASE, pipeline.spec.worker.floor))
+    found = desired(Context(pipeline, credentials, release, pipeline.spec.worker.floor))
     by_key = {(child["kind"], child["metadata"]["name"]): child for child in found}
     assert len(by_key) == len(found), "no two children share a name"
     return by_key
@@ -135,6 +135,24 @@ def test_a_job_may_not_outlive_its_workers_grace_period() -> None:
     assert int(limit) < pod["terminationGracePeriodSeconds"]
 
 
+def store_arguments(spec: dict[str, Any]) -> list[str]:
+    arguments: list[str] = children(spec)["StatefulSet", "demo-postgresql"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    return arguments
+
+
+def test_adding_a_worker_does_not_restart_the_store() -> None:
+    assert store_arguments({}) == store_arguments({"worker": {"autoscaling": {"maxReplicas": 100}}})
+
+
+@pytest.mark.parametrize("workers", [{"autoscaling": {"maxReplicas": 1000}}, {"replicas": 1000, "autoscaling": {"enabled": False}}])
+def test_the_store_has_connections_for_all_workers_of_a_rollout_and_for_the_api(workers: dict[str, Any]) -> None:
+    [argument] = [each for each in store_arguments({"worker": workers, "api": {"replicas": 9}}) if each.startswith("max_connections=")]
+    two_generations_of_workers, of_the_api = 2 * 1000 * (1 + 1), 10 * (8 + 1 + 2 + 1 + 1)
+    connections = int(argument.partition("=")[2])
+    assert two_generations_of_workers + of_the_api < connections
+    assert connections % 500 == 0, "each change of the number restarts the store"
+
+
 def test_every_pod_is_under_a_network_policy() -> None:
     found = children()
     covered = [child["spec"]["podSelector"]["matchLabels"] for (kind, _), child in found.items() if kind == "NetworkPolicy"]
@@ -143,14 +161,23 @@ def test_every_pod_is_under_a_network_policy() -> None:
     assert len(covered) == len(Component)
 
 
-def test_the_operator_alone_reaches_the_internal_port_of_the_api_from_any_namespace() -> None:
-    found = children()
-    [service_port] = [port for port in found["Service", "demo-api"]["spec"]["ports"] if port["name"] == "internal"]
+def internal_rules(found: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rules that admit somebody to the API's internal port."""
+    [service_port] = found["Service", "demo-api-internal"]["spec"]["ports"]
     [container] = [each for each in found["Deployment", "demo-api"]["spec"]["template"]["spec"]["containers"] if each["name"] == "api"]
     [port] = [each["containerPort"] for each in container["ports"] if each["name"] == service_port["targetPort"]]
-    rules = [rule for rule in found["NetworkPolicy", "demo-api"]["spec"]["ingress"] if {"port": port, "protocol": "TCP"} in rule["ports"]]
-    operator = {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.NAME_LABEL: names.MANAGER}}}
-    assert [(rule["from"], len(rule["ports"])) for rule in rules] == [([operator], 1)]
-    backends = [path["backend"]["service"]["port"] for path in found["Ingress", "demo"]["spec"]["rules"][0]["http"]["paths"]]
-    assert {"name": "internal"} not in backends
-    assert {"number": service_port["port"]} not in backends
+    return [rule for rule in found["NetworkPolicy", "demo-api"]["spec"]["ingress"] if {"port": port, "protocol": "TCP"} in rule["ports"]]
+
+
+def test_the_operators_pod_alone_reaches_the_internal_port_of_the_api() -> None:
+    namespace = {"matchLabels": {"kubernetes.io/metadata.name": "fibpipeline-system"}}
+    operator = {"namespaceSelector": namespace, "podSelector": {"matchLabels": {names.NAME_LABEL: names.MANAGER}}}
+    assert [(rule["from"], len(rule["ports"])) for rule in internal_rules(children())] == [([operator], 1)]
+    assert internal_rules(children(release=Release("0.1.0", "fibpipeline/app:0.1.0"))) == [], "of an operator outside nothing is known"
+
+
+def test_the_internal_port_is_no_port_of_the_service_that_is_routed() -> None:
+    found = children()
+    backends = [path["backend"]["service"] for path in found["Ingress", "demo"]["spec"]["rules"][0]["http"]["paths"]]
+    assert {backend["name"] for backend in backends} == {"demo-api", "demo-flower"}
+    assert [port["targetPort"] for port in found["Service", "demo-api"]["spec"]["ports"]] == ["http"]
