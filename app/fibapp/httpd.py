@@ -1,6 +1,7 @@
 """A small HTTP server for what only the cluster asks: health, metrics and the load."""
 
 import logging
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,10 +37,30 @@ def health(check: Callable[[], str | None]) -> Route:
     return answer
 
 
+def any_address() -> str:
+    """The address that stands for all of both families, or for all of IPv4 where the node has no IPv6.
+
+    A kubelet probes the primary address of a pod, which in an IPv6 cluster is no IPv4 address.
+    """
+    return "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  a container is reached by its Service
+
+
 class Server(ThreadingHTTPServer):
     """One thread a connection."""
 
     daemon_threads = True
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        """`host` is the address to listen on; empty: all addresses."""
+        host = host or any_address()
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), handler)
+
+    def server_bind(self) -> None:
+        """Let an IPv6 socket answer IPv4 too, whatever the node's default is."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Note a bug as such; a connection that broke is nobody's."""
@@ -82,6 +103,6 @@ def serve(host: str, port: int, routes: Mapping[str, Route], readers: Mapping[st
         def log_message(self, format: str, *args: Any) -> None:
             logger.debug(format, *args)
 
-    server = Server((host, port), Handler)
+    server = Server(host, port, Handler)
     Thread(target=server.serve_forever, name="httpd", daemon=True).start()
     return server

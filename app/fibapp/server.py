@@ -15,6 +15,12 @@ BODY_SECONDS = 5.0
 """How long a client may pause while it sends its request."""
 
 
+def bind_address(host: str, port: int) -> str:
+    """An address as gunicorn reads it; an empty host stands for all addresses."""
+    host = host or httpd.any_address()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Log(Logger):  # type: ignore[misc]
     """gunicorn's messages, written by the handlers of this process like all others; no access log, the metrics count requests."""
 
@@ -36,7 +42,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
         options: dict[str, Any] = {
-            "bind": f"{self._settings.listen_host}:{self._settings.api_port}",
+            "bind": bind_address(self._settings.listen_host, self._settings.api_port),
             "worker_class": "gthread",
             "workers": 1,
             "threads": self._settings.api_threads,

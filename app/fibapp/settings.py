@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     api_database_connections: int = Field(default=8, ge=1)
 
     # Fixed in a pipeline; several processes on one machine need others.
-    listen_host: str = "0.0.0.0"  # noqa: S104  a container is reached by its Service
+    listen_host: str = Field(default="", description="The address to listen on. Empty: all addresses, of IPv4 and IPv6")
     api_port: int = 8000
     api_internal_port: int = 9000
     relay_port: int = 9001

@@ -11,8 +11,6 @@ import uvloop
 
 from . import main  # noqa: F401 - registers the handlers
 
-HEALTH_PORT = 8080
-
 
 def run() -> None:
     """Run until a signal ends it."""
@@ -25,7 +23,6 @@ def run() -> None:
         standalone=True,
         clusterwide=not namespace,
         namespaces=[namespace] if namespace else [],
-        liveness_endpoint=f"http://0.0.0.0:{os.environ.get('FIBPIPELINE_HEALTH_PORT', HEALTH_PORT)}/healthz",
     )
     with suppress(asyncio.CancelledError):
         uvloop.run(operator)

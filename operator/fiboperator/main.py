@@ -15,6 +15,7 @@ from .children import Change, Children, PipelineKey
 from .cluster import Cluster
 from .errors import ApiError
 from .hosts import Hosts
+from .listening import any_address, serve_health
 from .loadpoll import URL, LoadPolls, News
 from .queue import WorkQueue
 from .reconcile import Reconciler
@@ -28,6 +29,7 @@ CONCURRENT_PASSES = 8
 REPORTED_SECONDS = 0.5
 STUCK_SECONDS = 120.0
 METRICS_PORT = 9090
+HEALTH_PORT = 8080
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class Operator:
                 group.create_task(self.queue.work(handle))
 
     def trouble(self) -> str | None:
-        """Why the process should be restarted; None while it works."""
+        """Why the process should be restarted; None while its tasks live and the queue moves."""
         ended = [task for task in self.tasks if task.done()]
         if ended:
             return f"a task ended: {ended[0].exception()!r}"
@@ -99,12 +101,14 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     metrics.QUEUE_LENGTH.set_function(queue.__len__)
     metrics.QUEUE_AGE.set_function(queue.oldest_wait)
     metrics.PIPELINES.set_function(memo.operator.reconciler.pipelines.__len__)
-    start_http_server(int(os.environ.get("FIBPIPELINE_METRICS_PORT", METRICS_PORT)), registry=metrics.REGISTRY)
+    start_http_server(int(os.environ.get("FIBPIPELINE_METRICS_PORT", METRICS_PORT)), any_address(), registry=metrics.REGISTRY)
+    memo.health = await serve_health(int(os.environ.get("FIBPIPELINE_HEALTH_PORT", HEALTH_PORT)), memo.operator.trouble)
 
 
 @kopf.on.cleanup()
 async def stop(memo: kopf.Memo, **_: Any) -> None:
     """Leave nothing open."""
+    await memo.health.cleanup()
     await memo.operator.stop()
 
 
@@ -119,14 +123,6 @@ async def notice(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
         operator.queue.forget(key)
     elif change := operator.reconciler.observe(body):
         operator.changed(change)
-
-
-@kopf.on.probe(id="work")
-async def alive(memo: kopf.Memo, **_: Any) -> str:
-    """Liveness: the tasks live and the queue moves. kopf's own endpoint proves only that the event loop does."""
-    if trouble := memo.operator.trouble():
-        raise kopf.PermanentError(trouble)
-    return "ok"
 
 
 def _release() -> Release:

@@ -102,8 +102,11 @@ class Pipeline:
         return process
 
     def start_relay(self, *, sabotage: str = "") -> Process:
-        """Start a relay."""
-        return self._start("relay", ["-m", "fibapp", "relay"], {"FIB_RELAY_PORT": str(free_port())}, sabotage)
+        """Start a relay; `process.port` answers health and metrics."""
+        port = free_port()
+        process = self._start("relay", ["-m", "fibapp", "relay"], {"FIB_RELAY_PORT": str(port)}, sabotage)
+        process.port = port
+        return process
 
     def start_worker(self, *, concurrency: int = 1, sabotage: str = "", wait: bool = True, **settings: str) -> Process:
         """Start a worker pod's processes; `process.port` answers health and metrics."""

@@ -25,7 +25,7 @@ class Process:
             )
         self.pid = self._popen.pid
         self.port = 0
-        """Where it answers health and metrics, for a worker."""
+        """Where it answers health and metrics, for a worker or a relay."""
         self.health = ""
         """Answers 200 when it is ready."""
 

@@ -5,9 +5,8 @@ from typing import Any
 import yaml
 
 from fiboperator import names
-from fiboperator.__main__ import HEALTH_PORT
 from fiboperator.kinds import APPLIED_KINDS, OBSERVED_KINDS
-from fiboperator.main import METRICS_PORT
+from fiboperator.main import HEALTH_PORT, METRICS_PORT
 from tests.pipelines import CRD, ROOT
 
 OBJECTS = {
