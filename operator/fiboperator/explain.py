@@ -30,7 +30,7 @@ def explain(pipeline: Pipeline, reading: Reading, children: Mapping[ChildKey, Ob
     autoscaler = children.get(("HorizontalPodAutoscaler", name))
     if deployment is None or autoscaler is None:
         return Verdict(False, NOT_THERE, "The workers or their HorizontalPodAutoscaler do not exist yet.")
-    acting = _acting(autoscaler)
+    acting = _acting(autoscaler, worker)
     reason, remarks = acting.reason, [_work(worker, reading), acting.message]
     if reading.load and needed(reading.load, worker) > worker.autoscaling.max_replicas:
         remarks.append("more would be needed than spec.worker.autoscaling.maxReplicas allows")
@@ -54,7 +54,7 @@ def _work(worker: Worker, reading: Reading) -> str:
     return amount(reading.load, worker) if reading.load else "what is queued is not known yet"
 
 
-def _acting(autoscaler: Object) -> Verdict:
+def _acting(autoscaler: Object, worker: Worker) -> Verdict:
     """Whether the HorizontalPodAutoscaler does its part, and what it sees."""
     status = autoscaler.get("status", {})
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
@@ -65,7 +65,7 @@ def _acting(autoscaler: Object) -> Verdict:
         if condition["status"] != "True":
             reason, message = condition.get("reason", "ScalingInactive"), condition.get("message", "")
             return Verdict(False, reason, f"{message.rstrip('.')}.{_hint(reason, message)}")
-    return Verdict(True, "ScalingActive", _cpu(autoscaler))
+    return Verdict(True, "ScalingActive", _cpu(autoscaler, worker))
 
 
 def _hint(reason: str, message: str) -> str:
@@ -75,10 +75,10 @@ def _hint(reason: str, message: str) -> str:
     return f"{'' if 'targeted pods' in message else ' Is metrics-server running?'} Until there are figures no worker is removed."
 
 
-def _cpu(autoscaler: Object) -> str:
-    target = autoscaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"]
+def _cpu(autoscaler: Object, worker: Worker) -> str:
+    target = worker.autoscaling.target_cpu_utilization_percentage
     for metric in autoscaler.get("status", {}).get("currentMetrics") or []:
-        use = metric.get("resource", {}).get("current", {}).get("averageUtilization")
+        use = metric.get("containerResource", {}).get("current", {}).get("averageUtilization")
         if use is not None and use > target:
             return f"CPU {max(round(use / _CPU_STEP) * _CPU_STEP, target)} % of {target} %"
     return f"CPU under {target} %"

@@ -6,6 +6,7 @@ from . import application, pods
 from .objects import Context, Object, child, disruption_budget, service_account
 
 COMPONENT = Component.WORKER
+CONTAINER = "worker"
 # What is left of the grace period, after the longest job, to store its result and leave.
 SHUTDOWN_MARGIN_SECONDS = 15
 
@@ -52,7 +53,7 @@ def _container(context: Context) -> Object:
     health = pods.http_get("/healthz", "health")
     container = application.container(
         context,
-        "worker",
+        CONTAINER,
         worker.resources,
         ["fibworker"],
         {
@@ -81,10 +82,13 @@ def _autoscaler(context: Context) -> Object:
             "minReplicas": context.floor,
             "maxReplicas": autoscaling.max_replicas,
             "metrics": [
+                # Not `Resource`: that sums up all containers of a pod, and fails when a sidecar that an admission webhook added has no CPU
+                # request (https://github.com/kubernetes/kubernetes/issues/79365).
                 {
-                    "type": "Resource",
-                    "resource": {
+                    "type": "ContainerResource",
+                    "containerResource": {
                         "name": "cpu",
+                        "container": CONTAINER,
                         "target": {"type": "Utilization", "averageUtilization": autoscaling.target_cpu_utilization_percentage},
                     },
                 }

@@ -44,7 +44,7 @@ def test_a_minimal_pipeline_has_the_seeds_parts_and_sizes() -> None:
     assert found["Deployment", "demo-api"]["spec"]["replicas"] == 2
     autoscaler = found["HorizontalPodAutoscaler", "demo-worker"]["spec"]
     assert (autoscaler["minReplicas"], autoscaler["maxReplicas"]) == (3, 10)
-    assert autoscaler["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
+    assert autoscaler["metrics"][0]["containerResource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
     assert autoscaler["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
     paths = found["Ingress", "demo"]["spec"]["rules"][0]["http"]["paths"]
     assert [(path["path"], path["pathType"]) for path in paths] == [("/", "Exact"), ("/api", "Prefix"), ("/flower", "Prefix")]
@@ -133,6 +133,13 @@ def test_a_job_may_not_outlive_its_workers_grace_period() -> None:
     pod = children({"worker": {"terminationGracePeriodSeconds": 100}})["Deployment", "demo-worker"]["spec"]["template"]["spec"]
     limit = next(variable["value"] for variable in pod["containers"][0]["env"] if variable["name"] == "FIB_JOB_TIME_LIMIT_SECONDS")
     assert int(limit) < pod["terminationGracePeriodSeconds"]
+
+
+def test_the_autoscaler_looks_at_the_workers_own_container_so_that_a_sidecar_changes_nothing() -> None:
+    found = children()
+    [metric] = found["HorizontalPodAutoscaler", "demo-worker"]["spec"]["metrics"]
+    [container] = found["Deployment", "demo-worker"]["spec"]["template"]["spec"]["containers"]
+    assert (metric["type"], metric["containerResource"]["container"]) == ("ContainerResource", container["name"])
 
 
 def store_arguments(spec: dict[str, Any]) -> list[str]:

@@ -25,9 +25,11 @@ def children(
 ) -> dict[tuple[str, str], Object]:
     """Workers and their autoscaler, which sees a CPU use of `cpu` percent; None: it gets no metrics."""
     scaling: Object = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}
-    metrics: list[Object] | None = [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": cpu}}}]
+    metrics: list[Object] | None = [
+        {"type": "ContainerResource", "containerResource": {"name": "cpu", "current": {"averageUtilization": cpu}}}
+    ]
     if cpu is None:
-        scaling = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": message}
+        scaling = {"type": "ScalingActive", "status": "False", "reason": "FailedGetContainerResourceMetric", "message": message}
         metrics = None
     return {
         ("Deployment", "demo-worker"): {
@@ -37,7 +39,7 @@ def children(
             "status": {"readyReplicas": workers if ready is None else ready, "conditions": [failure] if failure else []},
         },
         ("HorizontalPodAutoscaler", "demo-worker"): {
-            "spec": {"metrics": [{"type": "Resource", "resource": {"target": {"averageUtilization": 70}}}]},
+            "spec": {"metrics": [{"type": "ContainerResource", "containerResource": {"target": {"averageUtilization": 70}}}]},
             "status": {"currentMetrics": metrics, "conditions": [{"type": "AbleToScale", "status": "True"}, scaling]},
         },
     }
@@ -101,7 +103,7 @@ TABLE: list[tuple[str, Object, Reading, Live, bool, str, str]] = [
         load(),
         children(cpu=None),
         False,
-        "FailedGetResourceMetric",
+        "FailedGetContainerResourceMetric",
         f"3 of 3-10 workers: nothing is queued; {NO_METRICS}. Is metrics-server running? Until there are figures no worker is removed.",
     ),
     (
@@ -110,7 +112,7 @@ TABLE: list[tuple[str, Object, Reading, Live, bool, str, str]] = [
         load(900, 900),
         children(cpu=None, message="did not receive metrics for targeted pods (pods might be unready)"),
         False,
-        "FailedGetResourceMetric",
+        "FailedGetContainerResourceMetric",
         "3 of 3-10 workers: 900 s of queued and running work, 30 s wanted; did not receive metrics for targeted pods (pods might be "
         "unready). Until there are figures no worker is removed; more would be needed than spec.worker.autoscaling.maxReplicas allows.",
     ),

@@ -40,7 +40,7 @@ def hpa_looks(world: World, cpu: int = 20) -> None:
     autoscaler = world.cluster.objects["HorizontalPodAutoscaler", "demo-worker"]
     autoscaler["status"] = {
         "conditions": [{"type": "AbleToScale", "status": "True"}, {"type": "ScalingActive", "status": "True"}],
-        "currentMetrics": [{"resource": {"current": {"averageUtilization": cpu}}}],
+        "currentMetrics": [{"containerResource": {"current": {"averageUtilization": cpu}}}],
     }
     autoscaler["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
     world.watch()

@@ -9,7 +9,7 @@ from fiboperator.spec import parse
 from fiboperator.status import Problem
 from tests.pipelines import fibpipeline
 
-WORKERS = Verdict(False, "FailedGetResourceMetric", "3 of 3-10 workers: nothing is queued; no metrics.")
+WORKERS = Verdict(False, "FailedGetContainerResourceMetric", "3 of 3-10 workers: nothing is queued; no metrics.")
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
 
 
