@@ -60,6 +60,10 @@ class Service:
         """Arguments of the entry script."""
         return list(self.default_command)
 
+    def entry_command(self) -> list[str]:
+        """What the container runs: the image's entry script with the arguments."""
+        return ["docker-entrypoint.sh", *self.command()]
+
     def accepts(self) -> bool:
         """True once clients can work."""
         raise NotImplementedError
@@ -89,7 +93,7 @@ class Service:
             "mounts": {self.volume: str(self.data_dir), **self.mounts()},
             "writable": list(self.writable),
             "environment": self.environment(),
-            "command": ["docker-entrypoint.sh", *self.command()],
+            "command": self.entry_command(),
         }
         line = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
         line += [sys.executable, "-m", "lab.services.container", json.dumps(plan)]
@@ -157,6 +161,26 @@ class Service:
         if self.running:
             raise LabError("stop or kill the server before its data is deleted")
         shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    def execute(self, *command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command in the running container, as an exec probe does; its output and status are in the result."""
+        first = child_of(self._process.pid) if self._process else None
+        if first is None:
+            return subprocess.CompletedProcess(command, 1, "", f"this {self.image} is not running\n")
+        line = [
+            "nsenter",
+            "--target",
+            str(first),
+            "--mount",
+            "--pid",
+            "--ipc",
+            "--root",
+            "--wdns=/",
+            "--setuid=999",
+            "--setgid=999",
+            *command,
+        ]
+        return subprocess.run(line, env=self.environment(), capture_output=True, text=True, timeout=seconds, check=False)
 
     def close(self) -> None:
         """Kill the server and delete what lies in the temporary folder."""

@@ -27,6 +27,7 @@ def enter(plan: dict[str, Any]) -> None:
     place = plan["root"]
     _mount("--bind", place, place)
     for target, source in plan["mounts"].items():
+        Path(place + target).mkdir(parents=True, exist_ok=True)  # as a container runtime does
         _mount("--bind", source, place + target)
     for target in plan["writable"]:
         _mount("-t", "tmpfs", "-o", f"mode=1777,uid={UID},gid={GID}", "tmpfs", place + target)

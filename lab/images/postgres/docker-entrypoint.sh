@@ -74,6 +74,17 @@ create_cluster() {
     echo "PostgreSQL init process complete; ready for start up."
 }
 
+# A volume that holds the cluster of another major version only: an empty one beside it would hide it.
+refuse_old_cluster() {
+    local found
+    for found in /var/lib/postgresql/PG_VERSION /var/lib/postgresql/data/PG_VERSION /var/lib/postgresql/*/docker/PG_VERSION; do
+        if [ -s "$found" ]; then
+            echo >&2 "error: there is the cluster of another version in $(dirname "$found"): upgrade it with pg_upgrade"
+            exit 1
+        fi
+    done
+}
+
 main() {
     if [ "${1:0:1}" = '-' ]; then
         set -- postgres "$@"
@@ -102,9 +113,12 @@ main() {
     if [ -s "$PGDATA/PG_VERSION" ]; then
         echo "PostgreSQL database directory appears to contain a database; skipping initialization"
     else
+        refuse_old_cluster
         create_cluster
     fi
     exec "$@"
 }
 
-main "$@"
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    main "$@"
+fi

@@ -37,13 +37,8 @@ def bounds(context: Context) -> dict[str, str | int | bool]:
 
 def pod_template(context: Context, component: Component, *, config: Any, secrets: dict[str, tuple[str, str]], spec: Object) -> Object:
     """A pod of the app image; `secrets` maps the files of its credentials to (Secret, key)."""
-    shared = {
-        # The first process of a namespace ignores signals it has no handler for yet: a pod told to stop while Python starts would live on
-        # until its grace period ends, and take jobs. With this the pause container is the first.
-        "shareProcessNamespace": True,
-        "volumes": [pods.secret_volume(context, secrets), *pods.scratch("tmp")],
-    }
-    return pods.pod_template(context, component, uid=pods.APP_UID, config=config, spec={**shared, **spec})
+    volumes = [pods.secret_volume(context, secrets), *pods.scratch("tmp")]
+    return pods.pod_template(context, component, uid=pods.APP_UID, config=config, spec={"volumes": volumes, **spec})
 
 
 def connection_secrets(context: Context) -> dict[str, tuple[str, str]]:

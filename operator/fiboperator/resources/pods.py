@@ -91,6 +91,10 @@ def pod_template(context: Context, component: Component, *, uid: int, config: An
             "automountServiceAccountToken": False,
             # A Service named `flower` would otherwise inject FLOWER_PORT=tcp://..., which Flower takes for its own option.
             "enableServiceLinks": False,
+            # The kernel drops signals for which the first process of a PID namespace has no handler: an entry script, or Python while it
+            # starts, would outlive its SIGTERM until the grace period ends. With this the pause container is the first process.
+            # https://man7.org/linux/man-pages/man7/pid_namespaces.7.html
+            "shareProcessNamespace": True,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": uid,

@@ -188,3 +188,17 @@ def test_the_internal_port_is_no_port_of_the_service_that_is_routed() -> None:
     backends = [path["backend"]["service"] for path in found["Ingress", "demo"]["spec"]["rules"][0]["http"]["paths"]]
     assert {backend["name"] for backend in backends} == {"demo-api", "demo-flower"}
     assert [port["targetPort"] for port in found["Service", "demo-api"]["spec"]["ports"]] == ["http"]
+
+
+def test_the_store_is_ready_when_the_app_can_log_in_and_its_scripts_are_mounted_where_they_are_run() -> None:
+    found = children()
+    [container] = found["StatefulSet", "demo-postgresql"]["spec"]["template"]["spec"]["containers"]
+    scripts = found["ConfigMap", "demo-postgresql"]["data"]
+    mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    run = [container["command"], *(container[probe]["exec"]["command"] for probe in ("startupProbe", "readinessProbe"))]
+    assert {shell for shell, _ in run} == {"sh"}
+    assert {path for _, path in run} == {f"/etc/fibpipeline/{name}" for name in scripts}
+    assert mounted["/etc/fibpipeline"] == "scripts"
+    assert "tcpSocket" in container["livenessProbe"], "a role that is missing is no reason to restart the server"
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert "--locale-provider=builtin" in environment["POSTGRES_INITDB_ARGS"], "an index survives another glibc"
