@@ -17,6 +17,7 @@ FROM build AS app-dependencies
 RUN /opt/build/bin/pip --python /opt/venv/bin/python install ".[app]"
 
 FROM build AS operator-code
+COPY crds crds
 COPY operator operator
 RUN /opt/build/bin/pip install --no-deps --no-build-isolation --target /opt/code .
 

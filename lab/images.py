@@ -42,7 +42,7 @@ PIP_SETTINGS = (
 # What the project's images are made from, by target of the Dockerfile; tests, docs and the lab itself are not in them.
 PROJECT_INPUTS = {
     target: ("Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt", *sources)
-    for target, sources in {"operator": ("operator",), "app": ("app", "worker")}.items()
+    for target, sources in {"operator": ("crds", "operator"), "app": ("app", "worker")}.items()
 }
 
 

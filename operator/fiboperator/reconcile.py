@@ -75,10 +75,12 @@ class Reconciler:
         key = (metadata["namespace"], metadata["name"])
         known = self.pipelines.get(key)
         same = known if known and known["metadata"]["uid"] == metadata["uid"] else None
-        if same and _version(same) >= _version(body):
+        # Defaults are filled in when the API server reads an object: a new CRD changes the spec and not the resource version.
+        equal = same is not None and same.get("spec") == body.get("spec")
+        if same and (_version(same) > _version(body) or (_version(same) == _version(body) and equal)):
             return None
         self.pipelines[key] = {**body, "metadata": {**metadata, "managedFields": scaling_entries(metadata)}}
-        return Change(key, reported=same is not None and same["metadata"]["generation"] == metadata["generation"])
+        return Change(key, reported=same is not None and equal and same["metadata"]["generation"] == metadata["generation"])
 
     def forget(self, key: PipelineKey, uid: str) -> None:
         """Drop a FibPipeline that is gone; a successor under the same name stays."""
@@ -95,9 +97,7 @@ class Reconciler:
         try:
             pipeline = parse(body)
         except InvalidSpec as error:
-            problem = Problem("InvalidSpec", str(error))
-            await self._report(body, status.of_unreadable(body["metadata"]["generation"], problem, _status(body), _now()))
-            return None
+            return await self._wait_for_other_crd(body, error)
         reading = self._scaling.reading(pipeline)
         try:
             outcome = await self._converge(pipeline, body, reading)
@@ -115,6 +115,16 @@ class Reconciler:
         if outcome.failure:
             raise outcome.failure
         return min((delay for delay in (outcome.retry, found.retry, later) if delay is not None), default=None)
+
+    async def _wait_for_other_crd(self, body: Object, invalid: InvalidSpec) -> float:
+        """Report a spec that cannot be read, unless it can by now: no event tells of defaults that a new CRD has filled in."""
+        metadata = body["metadata"]
+        now = await self._cluster.read(names.KIND, metadata["namespace"], metadata["name"])
+        if now and self.observe(now):
+            return 0.0
+        problem = Problem("InvalidSpec", str(invalid))
+        await self._report(body, status.of_unreadable(metadata["generation"], problem, _status(body), _now()))
+        return SLOW_RETRY_SECONDS
 
     async def _converge(self, pipeline: Pipeline, body: Object, reading: Reading) -> Outcome:
         """Bring the children to the spec."""

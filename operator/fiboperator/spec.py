@@ -1,12 +1,21 @@
 """The FibPipeline spec as typed, frozen models: the only reader of the raw body.
 
 There is not one default here: they live in the CRD's schema, and the API server has filled them in before the operator reads.
+The installed CRD may be of another release than the operator, because a cluster has one CRD and may have many installs. Fields of a
+newer CRD are ignored: the API server has validated them. Fields that an older CRD lacks get the default of this release's CRD.
 """
 
+import logging
+from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+
+from . import schema
+
+logger = logging.getLogger(__name__)
 
 
 class InvalidSpec(ValueError):
@@ -14,7 +23,7 @@ class InvalidSpec(ValueError):
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
 
 class Storage(Model):
@@ -147,7 +156,8 @@ class Pipeline(BaseModel):
 def parse(body: dict[str, Any]) -> Pipeline:
     """Read a FibPipeline as the API server sends it, defaults filled in.
 
-    Raises InvalidSpec when a field is missing, unknown or of the wrong type; that happens when the installed CRD is not this operator's.
+    Raises InvalidSpec when a field has no default and is missing, or has a value that this release does not know. Only a CRD of another
+    release lets that happen.
     """
     metadata = body["metadata"]
     try:
@@ -156,14 +166,55 @@ def parse(body: dict[str, Any]) -> Pipeline:
             name=metadata["name"],
             uid=metadata["uid"],
             generation=metadata["generation"],
-            spec=Spec.model_validate(body.get("spec", {})),
+            spec=_read(body.get("spec", {})),
             scaled_by_hand=bool(scaling_entries(metadata)),
         )
     except ValidationError as error:
-        problems = "; ".join(
-            f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
-        )
+        problems = "; ".join(f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False))
         raise InvalidSpec(f"{problems}. Is crds/fibpipeline.yaml of this operator's version installed?") from None
+
+
+def _read(raw: dict[str, Any]) -> Spec:
+    """The spec, whichever release's CRD is installed. Raises ValidationError when it cannot be read all the same."""
+    if unknown := tuple(_unknown(raw, Spec, "spec")):
+        _log_once(f"{', '.join(unknown)}: not known to this release of the operator, ignored. The installed CRD is a newer one.")
+    try:
+        return Spec.model_validate(raw)
+    except ValidationError as error:
+        missing = [_path(problem["loc"]) for problem in error.errors(include_input=False) if problem["type"] == "missing"]
+        if not missing:
+            raise
+        spec = Spec.model_validate(schema.defaulted(raw))
+    _log_once(f"The installed CRD lacks {', '.join(missing)}: the defaults are used. Install crds/fibpipeline.yaml of this release.")
+    return spec
+
+
+def _unknown(raw: Any, model: type[BaseModel], path: str) -> Iterator[str]:
+    """The paths of fields that the model does not have."""
+    known = _fields(model)
+    for name, value in raw.items() if isinstance(raw, dict) else ():
+        if name not in known:
+            yield f"{path}.{name}"
+        elif inner := known[name]:
+            yield from _unknown(value, inner, f"{path}.{name}")
+
+
+@cache
+def _fields(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
+    """The fields of a model by the name that the API uses, each with its own model if it has one."""
+    return {
+        field.alias or name: field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else None
+        for name, field in model.model_fields.items()
+    }
+
+
+@cache
+def _log_once(message: str) -> None:
+    logger.warning(message)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(["spec", *map(str, location)])
 
 
 def scaling_entries(metadata: dict[str, Any]) -> list[dict[str, Any]]:

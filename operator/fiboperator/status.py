@@ -71,12 +71,9 @@ def of_pipeline(
 def of_unreadable(generation: int, problem: Problem, previous: Object, now: str) -> Object:
     """The status of a pipeline whose spec cannot be read: what was known stays, Ready says why."""
     ready = Verdict(False, problem.reason, problem.message)
-    kept = {
-        condition["type"]: condition for condition in previous.get("conditions", []) if condition["type"] not in ("Ready", "Reconciling")
-    }
+    kept = [condition for condition in previous.get("conditions", []) if condition["type"] not in ("Ready", "Reconciling", "Stalled")]
     written = _conditions({"Ready": ready, **_progress(ready)}, generation, previous, now)
-    kept.update({condition["type"]: condition for condition in written})
-    return {**previous, "observedGeneration": generation, "conditions": list(kept.values())}
+    return {**previous, "observedGeneration": generation, "conditions": [*kept, *written]}
 
 
 def transitions(previous: Object, current: Object) -> list[tuple[str, str, str]]:

@@ -45,7 +45,7 @@ Workers = Annotated[int, Field(ge=0, le=MAX_WORKERS)]
 class DecisionIn(BaseModel):
     """What the operator decided last."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True)  # a newer operator may send more
 
     workers: Workers
     floor: Workers
@@ -58,7 +58,7 @@ class DecisionIn(BaseModel):
 class LoadIn(BaseModel):
     """What the operator asks."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True)  # a newer operator may send more
 
     seen: Annotated[str, Field(max_length=200)] | None
     wait: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS)]

@@ -248,15 +248,34 @@ async def test_children_that_cannot_be_listed_are_not_taken_for_missing() -> Non
     assert "cannot list statefulsets" in world.condition()["message"]
 
 
-async def test_a_spec_that_cannot_be_read_waits_for_a_change() -> None:
+async def test_a_spec_that_cannot_be_read_is_looked_at_again() -> None:
     world = World()
     await world.reconcile()
-    broken = fibpipeline(None, generation=2, resourceVersion="9000")
-    del broken["spec"]["api"]
-    world.reconciler.observe(broken)
-    assert await world.reconcile() is None
+    world.submit(None, generation=2)
+    world.cluster.objects["FibPipeline", "demo"]["spec"]["api"] = 3
+    assert await world.reconcile() == SLOW_RETRY_SECONDS
     assert world.condition()["reason"] == "InvalidSpec"
-    assert "spec.api: Field required" in world.condition()["message"]
+    assert "spec.api: Input should be" in world.condition()["message"]
+    assert await world.reconcile() == SLOW_RETRY_SECONDS
+    assert world.cluster.written == [], "it is said once"
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed again", "no event"])
+async def test_an_invalid_spec_heals_when_the_crd_is_put_right_although_no_version_moves(listed: bool) -> None:
+    world = World()
+    await world.reconcile()
+    world.submit(None, generation=2)
+    world.cluster.objects["FibPipeline", "demo"]["spec"]["api"] = 3
+    await world.reconcile()
+    put_right = world.cluster.objects["FibPipeline", "demo"] | {"spec": fibpipeline()["spec"]}
+    world.cluster.objects["FibPipeline", "demo"] = put_right
+    if listed:
+        assert world.reconciler.observe(put_right) == Change(KEY)
+        assert world.reconciler.observe(put_right) is None
+    else:
+        assert await world.reconcile() == 0, "again, by the spec that is there"
+    await world.reconcile()
+    assert world.condition()["reason"] == "WaitingForBroker"
 
 
 async def test_nothing_is_deleted_for_a_spec_that_has_changed_since() -> None:

@@ -170,9 +170,8 @@ class World:
 
     def submit(self, spec: Object | None, **metadata: Any) -> None:
         before = self.cluster.objects.get(("FibPipeline", "demo"), {})
-        version = str(int(before.get("metadata", {}).get("resourceVersion", 1)) + 1)
         body = {
-            **fibpipeline(spec, **{"resourceVersion": version, **metadata}),
+            **fibpipeline(spec, **{"resourceVersion": str(next(self.cluster.versions)), **metadata}),
             **({"status": before["status"]} if "status" in before else {}),
         }
         self.cluster.objects["FibPipeline", "demo"] = body
