@@ -11,9 +11,12 @@ _HEAD = """# Every field of a FibPipeline
 
 Made from `crds/fibpipeline.yaml` by `make docs`. The same text is in the cluster: `kubectl explain fib.spec`. Every field has a default, so
 `spec: {}` is a complete pipeline; a list that is given replaces its default as a whole. `[]` stands for the items of a list, `*` for the
-values of a map. A field that is not in these tables is refused, not dropped, when it is applied with `kubectl`.
+values of a map. Fields that are the same in several places have their rows once. A field that is not in these tables is refused, not
+dropped, when it is applied with `kubectl`.
 """
 _SPEC_COLUMNS = "| field | type | default | bounds | meaning |\n|---|---|---|---|---|"
+_LARGE = 10
+"""Rows of a part of the schema from which on it is shown only once."""
 _STATUS_COLUMNS = "| field | type | meaning |\n|---|---|---|"
 
 
@@ -40,10 +43,10 @@ def page(crd: Schema) -> str:
     parts = [_HEAD, *_named_rules(schema)]
     top = schema["properties"]["spec"]["properties"]
     parts += ["## spec\n", _SPEC_COLUMNS, *(_row(f"spec.{name}", inner) for name, inner in top.items()), ""]
+    known: list[tuple[str, Schema]] = []
     for name, inner in top.items():
         if not is_leaf(inner) or "items" in inner:
-            rows = [_row(path, field) for path, field in walk(inner, f"spec.{name}")][1:]
-            parts += [f"## spec.{name}\n", _SPEC_COLUMNS, *rows, ""]
+            parts += [f"## spec.{name}\n", _SPEC_COLUMNS, *list(_rows(inner, f"spec.{name}", known))[1:], ""]
     status = schema["properties"]["status"]
     rows = [f"| `{path}` | {_type(field)} | {_meaning(field)} |" for path, field in walk(status, "status")][1:]
     parts += ["## status\n", _STATUS_COLUMNS, *rows, ""]
@@ -60,8 +63,23 @@ def _named_rules(schema: Schema) -> list[str]:
     return ["## metadata\n", *rules, ""]
 
 
-def _row(path: str, schema: Schema) -> str:
-    return f"| `{path}` | {_type(schema)} | {_default(schema)} | {_bounds(schema)} | {_meaning(schema)} |"
+def _rows(schema: Schema, path: str, known: list[tuple[str, Schema]]) -> Iterator[str]:
+    """The row of a field and those below it. `known` are the large parts of the schema that have had their rows."""
+    if same := next((there for there, part in known if part == schema), None):
+        yield _row(path, schema, f" Fields as in `{same}`.")
+        return
+    yield _row(path, schema)
+    if len(list(walk(schema, path))) > _LARGE:
+        known.append((path, schema))
+    for name, inner in schema.get("properties", {}).items():
+        yield from _rows(inner, f"{path}.{name}", known)
+    for mark, key in (("[]", "items"), (".*", "additionalProperties")):
+        if key in schema:
+            yield from _rows(schema[key], f"{path}{mark}", known)
+
+
+def _row(path: str, schema: Schema, remark: str = "") -> str:
+    return f"| `{path}` | {_type(schema)} | {_default(schema)} | {_bounds(schema)} | {_meaning(schema)}{remark} |"
 
 
 def _type(schema: Schema) -> str:

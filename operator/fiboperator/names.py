@@ -15,6 +15,8 @@ APPLIED: Final = f"{GROUP}/applied"
 CONFIG: Final = f"{GROUP}/config"
 # Read by the ReplicaSet controller: among ready pods the one with the lowest cost leaves first, and none counts as 0.
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+# Read by the cluster autoscaler: the emptyDirs that may be lost.
+SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 
 NAME_LABEL: Final = "app.kubernetes.io/name"
 INSTANCE_LABEL: Final = "app.kubernetes.io/instance"

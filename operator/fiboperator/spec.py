@@ -44,14 +44,26 @@ class Resources(Model):
         return {kind: {name: str(value) for name, value in amounts.items()} for kind, amounts in self}
 
 
-class RabbitMQ(Model):
+class Placement(Model):
+    """Where the pods of a component run, and what others see of them."""
+
+    node_selector: dict[str, str]
+    tolerations: list[dict[str, Any]]
+    affinity: dict[str, Any]
+    priority_class_name: str
+    pod_annotations: dict[str, str]
+    pod_labels: dict[str, str]
+    service_account_annotations: dict[str, str]
+
+
+class RabbitMQ(Placement):
     image: str
     storage: Storage
     resources: Resources
     external: External
 
 
-class PostgreSQL(Model):
+class PostgreSQL(Placement):
     image: str
     database: str
     storage: Storage
@@ -59,7 +71,7 @@ class PostgreSQL(Model):
     external: External
 
 
-class Api(Model):
+class Api(Placement):
     replicas: int
     resources: Resources
 
@@ -73,15 +85,12 @@ class Autoscaling(Model):
     behavior: dict[str, Any]
 
 
-class Worker(Model):
+class Worker(Placement):
     replicas: int
     concurrency: int
     resources: Resources
     autoscaling: Autoscaling
     termination_grace_period_seconds: int
-    node_selector: dict[str, str]
-    tolerations: list[dict[str, Any]]
-    affinity: dict[str, Any]
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -95,7 +104,7 @@ class Worker(Model):
         return self.bounds[0]
 
 
-class Flower(Model):
+class Flower(Placement):
     enabled: bool
     read_only: bool
     resources: Resources
@@ -131,6 +140,11 @@ class Spec(Model):
     worker: Worker
     flower: Flower
     ingress: Ingress
+
+    def placement(self, component: str) -> Placement:
+        """What the spec says of a component's pods."""
+        parts = (self.rabbitmq, self.postgresql, self.api, self.worker, self.flower)
+        return dict(zip(("rabbitmq", "postgresql", "api", "worker", "flower"), parts, strict=True))[component]
 
 
 class Pipeline(BaseModel):

@@ -141,6 +141,12 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("worker.tolerations", [{"operator": "Exists", "key": "a", "value": "b"}], "value must be left out when operator is Exists"),
     ("worker.tolerations", [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}], "tolerationSeconds needs effect NoExecute"),
     ("worker.tolerations", [{"operator": "Equal"}], "a toleration needs a key"),
+    ("postgresql.tolerations", [{"operator": "Equal"}], "a toleration needs a key"),
+    ("api.priorityClassName", "Very High", "lower-case letters"),
+    ("flower.podAnnotations", {"fibpipeline.io/config": "x"}, "the operator's own"),
+    ("rabbitmq.serviceAccountAnnotations", {"fibpipeline.io/applied": "x"}, "the operator's own"),
+    ("worker.podLabels", {"app.kubernetes.io/instance": "other"}, "choose another key"),
+    ("worker.podLabels", {"pod-template-hash": "x"}, "choose another key"),
     # Refused, not dropped in silence.
     ("worker.replica", 3, 'unknown field "spec.worker.replica"'),
     ("worker.affinity.nodeAfinity", {}, 'unknown field "spec.worker.affinity.nodeAfinity"'),

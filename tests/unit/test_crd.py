@@ -26,6 +26,15 @@ LABEL_LENGTH = 63
 SCALE_UP = [{"type": "Percent", "value": 100, "periodSeconds": 30}, {"type": "Pods", "value": 2, "periodSeconds": 30}]
 SCALE_DOWN = [{"type": "Percent", "value": 50, "periodSeconds": 60}]
 
+# What every component's pods have.
+PLACEMENT: dict[str, Any] = {
+    "nodeSelector": {},
+    "tolerations": [],
+    "priorityClassName": "",
+    "podAnnotations": {},
+    "podLabels": {},
+    "serviceAccountAnnotations": {},
+}
 DEFAULTS: dict[str, Any] = {
     "spec.image": "",
     "spec.imagePullPolicy": "IfNotPresent",
@@ -72,8 +81,6 @@ DEFAULTS: dict[str, Any] = {
     "spec.worker.autoscaling.behavior.scaleDown.selectPolicy": "Max",
     "spec.worker.autoscaling.behavior.scaleDown.policies": SCALE_DOWN,
     "spec.worker.terminationGracePeriodSeconds": 300,
-    "spec.worker.nodeSelector": {},
-    "spec.worker.tolerations": [],
     "spec.flower.enabled": True,
     "spec.flower.readOnly": True,
     "spec.flower.resources.requests.cpu": "100m",
@@ -84,6 +91,11 @@ DEFAULTS: dict[str, Any] = {
     "spec.ingress.host": "",
     "spec.ingress.annotations": {},
     "spec.ingress.tls.secretName": "",
+    **{
+        f"spec.{component}.{name}": default
+        for component in ("rabbitmq", "postgresql", "api", "worker", "flower")
+        for name, default in PLACEMENT.items()
+    },
 }
 # Leaving these out has a meaning of its own.
 WITHOUT_DEFAULT = {"spec.rabbitmq.storage.storageClassName", "spec.postgresql.storage.storageClassName", "spec.ingress.className"}
@@ -98,7 +110,7 @@ def _filled(schema: Schema) -> Any:
 
 def _is_optional(path: str) -> bool:
     """Parts of list items and of `affinity` exist only where a person writes them."""
-    return "[]" in path or path.startswith("spec.worker.affinity.")
+    return "[]" in path or ".affinity." in path
 
 
 def test_every_leaf_has_the_agreed_default() -> None:

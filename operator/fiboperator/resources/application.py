@@ -37,7 +37,7 @@ def bounds(context: Context) -> dict[str, str | int | bool]:
 
 def pod_template(context: Context, component: Component, *, config: Any, secrets: dict[str, tuple[str, str]], spec: Object) -> Object:
     """A pod of the app image; `secrets` maps the files of its credentials to (Secret, key)."""
-    volumes = [pods.secret_volume(context, secrets), *pods.scratch("tmp")]
+    volumes = [pods.secret_volume(context, secrets), *pods.scratch(tmp="128Mi")]
     return pods.pod_template(context, component, uid=pods.APP_UID, config=config, spec={"volumes": volumes, **spec})
 
 

@@ -91,7 +91,10 @@ def service(
 
 def service_account(context: Context, component: Component) -> Object:
     """The component's own identity, with no token: none of the pipeline's pods talks to the API server."""
-    return child("v1", "ServiceAccount", context, component, automountServiceAccountToken=False)
+    account = child("v1", "ServiceAccount", context, component, automountServiceAccountToken=False)
+    if annotations := context.pipeline.spec.placement(component).service_account_annotations:
+        account["metadata"]["annotations"] = dict(annotations)
+    return account
 
 
 def disruption_budget(context: Context, component: Component) -> Object:

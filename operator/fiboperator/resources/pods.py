@@ -60,9 +60,9 @@ def secret_volume(context: Context, files: dict[str, tuple[str, str]]) -> Object
     }
 
 
-def scratch(*volumes: str) -> list[Object]:
-    """Writable directories that live as long as the pod."""
-    return [{"name": volume, "emptyDir": {}} for volume in volumes]
+def scratch(**volumes: str) -> list[Object]:
+    """Writable directories that live as long as the pod; `volumes` maps a name to the most that it may hold. More evicts the pod."""
+    return [{"name": volume, "emptyDir": {"sizeLimit": size}} for volume, size in volumes.items()]
 
 
 def probe(action: Object, period: int, failures: int = 3, timeout: int = 5) -> Object:
@@ -79,12 +79,12 @@ def pod_template(context: Context, component: Component, *, uid: int, config: An
 
     `config` is whatever the pods read only at their start (Secret data, config files): a change of it rolls them, nothing else does.
     """
-    pipeline = context.pipeline
+    pipeline, placement = context.pipeline, context.pipeline.spec.placement(component)
     pull_secrets = pipeline.spec.image_pull_secrets
     return {
         "metadata": {
-            "labels": names.pod_labels(pipeline.name, component),
-            "annotations": {names.CONFIG: digest(config)},
+            "labels": {**placement.pod_labels, **names.pod_labels(pipeline.name, component)},
+            "annotations": {**_hints(component, spec), **placement.pod_annotations, names.CONFIG: digest(config)},
         },
         "spec": {
             "serviceAccountName": context.name(component),
@@ -104,13 +104,31 @@ def pod_template(context: Context, component: Component, *, uid: int, config: An
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             **({"imagePullSecrets": pull_secrets} if pull_secrets else {}),
+            "nodeSelector": {"kubernetes.io/os": "linux", **placement.node_selector},
+            **({"tolerations": placement.tolerations} if placement.tolerations else {}),
+            **({"affinity": placement.affinity} if placement.affinity else {}),
+            **({"priorityClassName": placement.priority_class_name} if placement.priority_class_name else {}),
             **spec,
         },
     }
 
 
+def _hints(component: Component, spec: Object) -> dict[str, str]:
+    """Let the cluster autoscaler remove the nodes of pods that keep nothing: by default a pod with an emptyDir holds its node for ever.
+
+    https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-types-of-pods-can-prevent-ca-from-removing-a-node
+    """
+    if component in (Component.RABBITMQ, Component.POSTGRESQL):
+        return {}  # moving broker or store is an outage: not for the sake of a node
+    scratch = [volume["name"] for volume in spec["volumes"] if "emptyDir" in volume]
+    return {names.SAFE_TO_EVICT: ",".join(scratch)}
+
+
 def spread_over_nodes(context: Context, component: Component) -> list[Object]:
-    """Prefer a node with fewer pods of this component; a small cluster still runs them all."""
+    """Prefer a node with fewer pods of this component; a small cluster still runs them all.
+
+    No constraint on zones beside it: where nodes have no zone the scheduler would then ignore both.
+    """
     return [
         {
             "maxSkew": 1,

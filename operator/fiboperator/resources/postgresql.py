@@ -150,7 +150,7 @@ def _template(context: Context) -> Object:
             "volumes": [
                 pods.secret_volume(context, {key: (context.name(COMPONENT), key) for key in credentials.GENERATED[COMPONENT]}),
                 {"name": "scripts", "configMap": {"name": context.name(COMPONENT), "defaultMode": 0o555}},
-                *pods.scratch("run", "tmp"),
+                *pods.scratch(run="16Mi", tmp="128Mi"),
             ],
         },
     )

@@ -113,7 +113,7 @@ def _template(context: Context, secret: Object) -> Object:
                         "items": [{"key": "rabbitmq.conf", "path": "rabbitmq.conf"}],
                     },
                 },
-                *pods.scratch("log", "tmp"),
+                *pods.scratch(log="1Gi", tmp="128Mi"),  # Erlang's crash dumps go to the log directory
             ],
         },
     )

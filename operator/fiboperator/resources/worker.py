@@ -29,11 +29,6 @@ def objects(context: Context) -> list[Object]:
 
 def _template(context: Context) -> Object:
     worker = context.pipeline.spec.worker
-    placement = {
-        **({"nodeSelector": worker.node_selector} if worker.node_selector else {}),
-        **({"tolerations": worker.tolerations} if worker.tolerations else {}),
-        **({"affinity": worker.affinity} if worker.affinity else {}),
-    }
     return application.pod_template(
         context,
         COMPONENT,
@@ -42,7 +37,6 @@ def _template(context: Context) -> Object:
         spec={
             "terminationGracePeriodSeconds": worker.termination_grace_period_seconds,
             "topologySpreadConstraints": pods.spread_over_nodes(context, COMPONENT),
-            **placement,
             "containers": [_container(context)],
         },
     )

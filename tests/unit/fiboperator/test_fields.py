@@ -73,9 +73,6 @@ FIELDS: dict[str, tuple[Any, set[str]]] = {
     "worker.autoscaling.backlogTargetSeconds": (60, set()),  # the operator's own arithmetic
     "worker.autoscaling.behavior": (BEHAVIOR, {HPA}),
     "worker.terminationGracePeriodSeconds": (100, {WORKER}),
-    "worker.nodeSelector": ({"disk": "ssd"}, {WORKER}),
-    "worker.tolerations": ([{"operator": "Exists"}], {WORKER}),
-    "worker.affinity": (AFFINITY, {WORKER}),
     "flower.enabled": (False, {*FLOWERS, INGRESS}),
     "flower.readOnly": (False, {FLOWER}),
     "flower.resources.requests.cpu": ("110m", {FLOWER}),
@@ -88,6 +85,16 @@ FIELDS: dict[str, tuple[Any, set[str]]] = {
     "ingress.annotations": ({"a": "b"}, {INGRESS}),
     "ingress.tls.secretName": ("cert", {INGRESS}),
 }
+for component, workload in (("rabbitmq", BROKER), ("postgresql", STORE), ("api", API), ("worker", WORKER), ("flower", FLOWER)):
+    FIELDS |= {
+        f"{component}.nodeSelector": ({"disk": "ssd"}, {workload}),
+        f"{component}.tolerations": ([{"operator": "Exists"}], {workload}),
+        f"{component}.affinity": (AFFINITY, {workload}),
+        f"{component}.priorityClassName": ("production", {workload}),
+        f"{component}.podAnnotations": ({"a": "b"}, {workload}),
+        f"{component}.podLabels": ({"a": "b"}, {workload}),
+        f"{component}.serviceAccountAnnotations": ({"a": "b"}, {f"ServiceAccount/demo-{component}"}),
+    }
 
 
 def children(spec: dict[str, Any] | None = None) -> dict[str, Any]:

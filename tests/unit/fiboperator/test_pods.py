@@ -71,6 +71,50 @@ def test_a_component_has_a_service_account_of_its_own_without_rights_or_token(fo
     assert not any(kind.endswith(("Role", "RoleBinding")) for kind, _ in found)
 
 
+@each_pod
+def test_it_runs_on_linux_nodes_alone(spec: dict[str, Any]) -> None:
+    assert spec["nodeSelector"]["kubernetes.io/os"] == "linux"
+
+
+@each_pod
+def test_a_scratch_directory_cannot_fill_the_node(spec: dict[str, Any]) -> None:
+    assert all("sizeLimit" in volume["emptyDir"] for volume in spec["volumes"] if "emptyDir" in volume)
+
+
+@each_example
+def test_a_node_autoscaler_may_remove_the_nodes_of_pods_that_keep_nothing(found: Found) -> None:
+    for template in templates(found):
+        component = template["metadata"]["labels"]["app.kubernetes.io/component"]
+        scratch = {volume["name"] for volume in template["spec"]["volumes"] if "emptyDir" in volume}
+        named = template["metadata"]["annotations"].get("cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes", "")
+        assert named.split(",") == ([""] if component in ("rabbitmq", "postgresql") else sorted(scratch))
+
+
+def test_the_placement_of_each_component_reaches_its_pods_and_no_others() -> None:
+    placement = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "spot", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}},
+        "priorityClassName": "production",
+        "podAnnotations": {"sidecar.istio.io/inject": "false"},
+        "podLabels": {"cost-center": "research"},
+        "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn"},
+    }
+    before = children()
+    for component in ("rabbitmq", "postgresql", "api", "worker", "flower"):
+        after = children({component: placement})
+        changed = {name for key, child in after.items() if child != before[key] for name in [key[1]]}
+        assert changed == {f"demo-{component}"}
+        [template] = [each for each in templates(after) if each["spec"]["serviceAccountName"] == f"demo-{component}"]
+        pod, metadata = template["spec"], template["metadata"]
+        assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "disk": "ssd"}
+        assert (pod["tolerations"], pod["affinity"]) == (placement["tolerations"], placement["affinity"])
+        assert pod["priorityClassName"] == "production"
+        assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
+        assert metadata["labels"]["cost-center"] == "research"
+        assert after["ServiceAccount", f"demo-{component}"]["metadata"]["annotations"] == placement["serviceAccountAnnotations"]
+
+
 @each_example
 def test_a_drain_is_slowed_and_never_stopped(found: Found) -> None:
     """A budget that asks for a number of pods to stay would stop the drain of a lone pod's node for ever."""
