@@ -31,6 +31,16 @@ class Cluster:
     async def close(self) -> None:
         await self._connection.close()
 
+    async def has_api_group(self, group: str) -> bool:
+        """Whether the API server serves a group of APIs."""
+        try:
+            await self._connection.request("get", f"look for the API group {group}", f"/apis/{group}")
+        except ApiError as error:
+            if error.permanent:
+                return False
+            raise
+        return True
+
     async def has_pipelines(self) -> bool:
         """Whether there is a FibPipeline at all."""
         path = self._connection.path(names.KIND, self._namespace)

@@ -34,6 +34,7 @@ from .status import Problem
 
 # A permanent refusal may be lifted by a person who changes something that no watch of ours shows (RBAC, a quota).
 SLOW_RETRY_SECONDS = 60.0
+OPENSHIFT_GROUP = "security.openshift.io"
 # Secrets before pods: no pod ever starts, and no volume is ever initialised, with a password that was not kept. Nor is a pod refused for
 # want of its ServiceAccount, after which its controller would wait longer and longer, should we be killed in between.
 APPLIED_IN_ORDER = (("Secret", "ConfigMap", "ServiceAccount"), ("StatefulSet", "Deployment", "HorizontalPodAutoscaler"))
@@ -67,6 +68,7 @@ class Reconciler:
         self._release = release
         self._trouble = trouble
         self._scaling = Scaling(cluster, children, loads)
+        self._openshift: bool | None = None
         self.pipelines: dict[PipelineKey, Object] = {}
 
     def observe(self, body: Object) -> Change | None:
@@ -142,6 +144,16 @@ class Reconciler:
             return Outcome(Problem("ReconcileError", str(error)), failure=error)
         return Outcome(unexposed=unexposed, retry=SLOW_RETRY_SECONDS if unexposed else None)
 
+    async def _platform_release(self) -> Release:
+        """The release as this cluster needs it. Looks once in the life of the process.
+
+        OpenShift's SecurityContextConstraints refuse each user id outside of the namespace's range and fill in a missing one:
+        https://docs.openshift.com/container-platform/latest/authentication/managing-security-context-constraints.html
+        """
+        if self._openshift is None:
+            self._openshift = await self._cluster.has_api_group(OPENSHIFT_GROUP)
+        return replace(self._release, sets_ids=False) if self._openshift else self._release
+
     def _host_taken(self, pipeline: Pipeline) -> Problem | None:
         """The problem of a host that another pipeline's Ingress serves already; None when this one may have it."""
         key, ingress, hosts = (pipeline.namespace, pipeline.name), pipeline.spec.ingress, self._children.hosts
@@ -156,7 +168,8 @@ class Reconciler:
         live = self._children.of((pipeline.namespace, pipeline.name))
         credentials = await self._credentials(pipeline, live)
         floor = self._scaling.floor(pipeline, reading, live)
-        wanted = desired(Context(pipeline, credentials, self._release, floor, host_taken=self._host_taken(pipeline) is not None))
+        release = await self._platform_release()
+        wanted = desired(Context(pipeline, credentials, release, floor, host_taken=self._host_taken(pipeline) is not None))
         unwanted = _unwanted(pipeline, wanted, live)
         if _status(body) or unwanted:  # not its first pass: what is missing was there before, or a watch is behind
             await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], unwanted, live)

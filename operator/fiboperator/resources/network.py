@@ -5,6 +5,7 @@ from ..names import Component
 from .objects import Context, Object, child
 
 ANYWHERE: list[Object] = []
+DNS_NAMESPACES = ["kube-system", "openshift-dns"]
 
 
 def objects(context: Context) -> list[Object]:
@@ -45,7 +46,6 @@ def objects(context: Context) -> list[Object]:
 
 
 def _policy(context: Context, component: Component, ingress: list[Object], egress: list[Object]) -> Object:
-    dns = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
     return child(
         "networking.k8s.io/v1",
         "NetworkPolicy",
@@ -55,9 +55,24 @@ def _policy(context: Context, component: Component, ingress: list[Object], egres
             "podSelector": {"matchLabels": names.selector(context.pipeline.name, component)},
             "policyTypes": ["Ingress", "Egress"],
             **({"ingress": ingress} if ingress else {}),
-            "egress": [dns, *egress],
+            "egress": [*_dns(), *egress],
         },
     )
+
+
+def _dns() -> list[Object]:
+    """Name resolution. Port 53 anywhere, because a DNS cache on the node has no labels.
+
+    A policy may be judged after the Service's address became a pod's, and OpenShift's DNS pods listen on 5353 behind port 53
+    (https://github.com/openshift/cluster-dns-operator/blob/master/assets/dns/service.yaml).
+    """
+    behind_a_service = {
+        "namespaceSelector": {"matchExpressions": [{"key": names.NAMESPACE_LABEL, "operator": "In", "values": DNS_NAMESPACES}]}
+    }
+    return [
+        {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]},
+        {"to": [behind_a_service], "ports": [{"port": 5353, "protocol": protocol} for protocol in ("UDP", "TCP")]},
+    ]
 
 
 def _rule(direction: str, peers: list[Object], port: int) -> Object:

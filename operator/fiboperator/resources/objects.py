@@ -18,6 +18,8 @@ class Release:
     app_image: str
     namespace: str = ""
     """Empty outside of a cluster."""
+    sets_ids: bool = True
+    """Whether pods ask for the user ids of their images. Otherwise the cluster gives them ids of their namespace's range (OpenShift)."""
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,7 @@ def pod_template(context: Context, component: Component, *, uid: int, config: An
             "shareProcessNamespace": True,
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": uid,
-                "runAsGroup": uid,
-                "fsGroup": uid,
+                **({"runAsUser": uid, "runAsGroup": uid, "fsGroup": uid} if context.release.sets_ids else {}),
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },

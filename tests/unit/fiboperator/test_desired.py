@@ -168,6 +168,16 @@ def test_every_pod_is_under_a_network_policy() -> None:
     assert len(covered) == len(Component)
 
 
+def test_names_are_resolved_also_where_the_dns_pods_listen_on_another_port() -> None:
+    """As OpenShift's do. The other port is open towards the namespaces of a cluster's DNS alone."""
+    for (kind, _), child in children().items():
+        if kind == "NetworkPolicy":
+            dns = [rule for rule in child["spec"]["egress"] if rule["ports"][0]["protocol"] == "UDP"]
+            assert [[port["port"] for port in rule["ports"]] for rule in dns] == [[53, 53], [5353, 5353]]
+            [peer] = dns[1]["to"]
+            assert peer["namespaceSelector"]["matchExpressions"][0]["values"] == ["kube-system", "openshift-dns"]
+
+
 def internal_rules(found: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
     """The rules that admit somebody to the API's internal port."""
     [service_port] = found["Service", "demo-api-internal"]["spec"]["ports"]

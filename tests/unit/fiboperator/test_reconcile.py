@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import itertools
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,23 @@ async def test_one_pass_makes_everything_and_the_second_writes_nothing() -> None
     await world.reconcile()
     assert world.cluster.written == [], "nor does a restart"
     assert world.cluster.events == []
+
+
+async def test_on_openshift_pods_ask_for_no_user_ids_and_elsewhere_for_those_of_their_images() -> None:
+    def security(world: World) -> dict[str, Any]:
+        found: dict[str, Any] = world.cluster.objects["Deployment", "demo-api"]["spec"]["template"]["spec"]["securityContext"]
+        return found
+
+    world = World()
+    await world.reconcile()
+    assert {"runAsUser", "runAsGroup", "fsGroup"} <= set(security(world))
+    world = World()
+    world.cluster.api_groups.add("security.openshift.io")
+    await world.reconcile()
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(security(world))
+    assert security(world)["runAsNonRoot"] is True
+    await world.reconcile()
+    assert world.cluster.looked_for == ["security.openshift.io"], "once in the life of the process"
 
 
 async def test_creation_costs_one_request_a_child_and_two_more() -> None:

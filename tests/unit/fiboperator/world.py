@@ -32,6 +32,8 @@ class MemoryCluster:
         self.reads: list[str] = []
         self.failures: dict[str, Exception] = {}
         self.warnings: dict[tuple[str, str], str] = {}
+        self.api_groups: set[str] = set()
+        self.looked_for: list[str] = []
         self.versions = itertools.count(1000)
 
     def _note(self, action: str) -> None:
@@ -78,6 +80,10 @@ class MemoryCluster:
     async def delete(self, live: Object, *, propagation: str = "Background") -> None:
         self._note(f"{'orphan' if propagation == 'Orphan' else 'delete'} {live['kind']} {live['metadata']['name']}")
         del self.objects[live["kind"], live["metadata"]["name"]]
+
+    async def has_api_group(self, group: str) -> bool:
+        self.looked_for.append(group)
+        return group in self.api_groups
 
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
         self.reads.append(f"{kind} {name}")
