@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, exc, make_url, text
 
+from fibapp.migrations import TABLES
 from fibapp.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 LOCK = 0x666962
 """The advisory lock that makes migrations take turns."""
 RETRY_SECONDS = 1.0
+LOST = text("SELECT 1 FROM unnest(CAST(:tables AS text[])) AS name WHERE to_regclass(name) IS NULL")
+"""Finds tables that are missing although Alembic's own says that they were made."""
 
 
 def migrate(url: str) -> None:
@@ -36,7 +39,12 @@ def _upgrade(engine: Engine) -> None:
         connection.commit()
         try:
             config.attributes["connection"] = connection
+            if connection.execute(text("SELECT current_schema() IS NULL")).scalar_one():
+                connection.execute(text("CREATE SCHEMA public"))
             command.upgrade(config, "head")
+            if connection.execute(LOST, {"tables": list(TABLES)}).first():
+                command.stamp(config, "base")
+                command.upgrade(config, "head")
             connection.commit()
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})

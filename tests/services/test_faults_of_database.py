@@ -9,7 +9,7 @@ import httpx
 import psycopg2
 import pytest
 
-from lab.services import PostgreSQL
+from lab.services import PostgreSQL, RabbitMQ
 from tests.services.pipeline import Pipeline
 from tests.waiting import eventually
 
@@ -136,3 +136,47 @@ def refused(pipeline: Pipeline) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert "nothing was stored" in answer.json()["detail"]
     assert "5432" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("DROP SCHEMA public CASCADE",),
+        ("DROP TABLE jobs, idempotency_keys, scaling, alembic_version",),
+        ("DROP TABLE jobs",),
+        ("DROP TABLE scaling", "DROP INDEX jobs_measured", "UPDATE alembic_version SET version_num = '0001'"),
+        ("DELETE FROM alembic_version",),
+    ],
+    ids=lambda damage: damage[0],
+)
+def test_a_schema_that_is_lost_or_older_is_made_again(pipeline: Pipeline, damage: tuple[str, ...]) -> None:
+    pipeline.up()
+    pipeline.until_all_done([pipeline.submit(5)])
+    processes = {process.pid for process in pipeline.processes if process.running}
+    with pipeline.connection() as connection, connection.cursor() as cursor:
+        for statement in damage:
+            cursor.execute(statement)
+    assert pipeline.client.get("/api/readyz").status_code == 503
+    serves_again(pipeline, processes)
+
+
+def test_a_database_that_comes_back_empty_gets_its_schema_while_the_broker_is_away(pipeline: Pipeline, broker: RabbitMQ) -> None:
+    pipeline.up()
+    pipeline.until_all_done([pipeline.submit(5)])
+    processes = {process.pid for process in pipeline.processes if process.running}
+    broker.freeze()
+    with pipeline.connection(pipeline.database.url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {pipeline.name} WITH (FORCE)")
+        assert pipeline.client.get("/api/readyz").status_code == 503
+        cursor.execute(f"CREATE DATABASE {pipeline.name}")
+    eventually(lambda: pipeline.client.get("/api/readyz").status_code == 200, "jobs to be accepted without the broker")
+    assert pipeline.client.get("/api/jobs").json()["jobs"] == []
+    broker.thaw()
+    serves_again(pipeline, processes)
+
+
+def serves_again(pipeline: Pipeline, processes: set[int]) -> None:
+    """The pipeline is ready by itself, by the same processes, and computes."""
+    eventually(lambda: pipeline.client.get("/api/readyz").status_code == 200, "readiness to come back by itself")
+    pipeline.until_all_done([pipeline.submit(6)])
+    assert {process.pid for process in pipeline.processes if process.running} == processes, "nobody restarted"

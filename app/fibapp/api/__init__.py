@@ -13,6 +13,7 @@ from fibapp.api.intake import Intake
 from fibapp.api.learner import Learner
 from fibapp.api.load import LoadRoute
 from fibapp.api.overview import Overview
+from fibapp.api.schema import SchemaRepair
 from fibapp.api.shared import Shared
 from fibapp.api.stats import Stats
 from fibapp.jobs import Bounds
@@ -71,7 +72,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     for blueprint in (jobs.blueprint, page.blueprint, forms.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     document.configure(app)
-    problems.register(app, render.problem_for_people)
+    problems.register(app, render.problem_for_people, SchemaRepair().start)
     render.install(app)
     compress.configure(app)
     _observe(app)

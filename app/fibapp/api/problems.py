@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException
 
-from fibapp.store import StoreAway
+from fibapp.store import SchemaMissing, StoreAway
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,11 @@ def store_away() -> Problem:
     )
 
 
-def register(app: Flask, show: Callable[[Problem], Response | None]) -> None:
-    """Let every error of `app` become a problem document, or what `show` makes of it."""
+def register(app: Flask, show: Callable[[Problem], Response | None], on_schema_missing: Callable[[], None]) -> None:
+    """Let every error of `app` become a problem document, or what `show` makes of it.
+
+    `on_schema_missing` is called when a request fails because the database has no schema; the kubelet's question for readiness is one.
+    """
 
     def answer(problem: Problem) -> Response:
         return show(problem) or problem.response()
@@ -81,6 +84,8 @@ def register(app: Flask, show: Callable[[Problem], Response | None]) -> None:
     @app.errorhandler(StoreAway)
     def on_store_away(error: StoreAway) -> Response:
         logger.warning("answering 503: %s", error)
+        if isinstance(error, SchemaMissing):
+            on_schema_missing()
         return answer(store_away())
 
     @app.errorhandler(HTTPException)

@@ -3,6 +3,6 @@
 `engine` opens connections and bounds their waits; `jobs` is what the API asks, `claims` what a worker asks, `outbox` what the relay asks.
 """
 
-from fibapp.store.engine import Database, StoreAway
+from fibapp.store.engine import Database, SchemaMissing, StoreAway
 
-__all__ = ["Database", "StoreAway"]
+__all__ = ["Database", "SchemaMissing", "StoreAway"]

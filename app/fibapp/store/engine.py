@@ -16,6 +16,10 @@ class StoreAway(Exception):
     """PostgreSQL cannot serve right now; nothing was stored by the statement that met this. Trying again later is right."""
 
 
+class SchemaMissing(StoreAway):
+    """The database answers, but tables are missing or those of an older release: it came back empty, or from a backup."""
+
+
 def unhurried(sql: str) -> TextClause:
     """A statement that the server may forget when it crashes: its commit does not wait for the disk.
 
@@ -113,7 +117,7 @@ def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn what the driver raises when the server is away, full, starting or frozen into StoreAway, without any connection details."""
-    away = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.UndefinedTable, psycopg2.errors.ReadOnlySqlTransaction)
+    away = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction)
     try:
         yield
     except exc.TimeoutError as error:
@@ -121,6 +125,8 @@ def _translated() -> Iterator[None]:
     except away as error:  # from a connection used without SQLAlchemy
         raise StoreAway(_reason(error)) from error
     except exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg2.errors.UndefinedTable):
+            raise SchemaMissing("the database has no schema") from error
         if error.connection_invalidated or isinstance(error.orig, away):
             raise StoreAway(_reason(error.orig)) from error
         raise
@@ -128,8 +134,6 @@ def _translated() -> Iterator[None]:
 
 def _reason(error: BaseException | None) -> str:
     """What is wrong, in words that hold no address and no credentials."""
-    if isinstance(error, psycopg2.errors.UndefinedTable):
-        return "the database has no schema yet"
     code = getattr(error, "pgcode", None)
     if code:
         return f"the database does not serve (SQLSTATE {code})"

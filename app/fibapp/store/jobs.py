@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, TextClause, text
 
 from fibapp.jobs import CANCELLABLE, INLINE_DIGITS, RETRYABLE, Job, NewJob, State
-from fibapp.store.engine import Database
+from fibapp.migrations import REVISIONS, TABLES
+from fibapp.store.engine import Database, SchemaMissing
 from fibapp.store.outbox import CHANNEL
 
 # A long result stays where it is: reading it for a list would cost megabytes.
@@ -44,7 +45,8 @@ COUNT_STATES = text("SELECT state, count(*) FROM jobs GROUP BY state")
 COUNT_QUEUED_OF_CLIENT = text(
     "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE client = :client AND state = 'queued' LIMIT :limit) AS counted"
 )
-PING = text("SELECT count(*) FROM alembic_version")
+# The tables are looked up when the statement is parsed; nothing of them is read.
+PING = text(f"SELECT version_num FROM alembic_version LEFT JOIN (SELECT FROM {', '.join(TABLES)} WHERE false) AS tables ON true")  # noqa: S608
 
 
 class KeyReused(Exception):
@@ -130,9 +132,11 @@ class JobStore:
             return int(connection.execute(COUNT_QUEUED_OF_CLIENT, {"client": client, "limit": limit}).scalar_one())
 
     def ping(self) -> None:
-        """Return when the database answers and has a schema."""
+        """Return when the database answers and has this release's schema, or a later one. Raises SchemaMissing."""
         with self._database.connection() as connection:
-            connection.execute(PING)
+            revision = connection.execute(PING).scalar()
+        if revision is None or revision in REVISIONS[:-1]:
+            raise SchemaMissing(f"the database has the schema of revision {revision}, this release needs {REVISIONS[-1]}")
 
 
 def _insert(connection: Connection, jobs: Sequence[NewJob], client: str, statement: TextClause = INSERT) -> list[Job]:

@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 UPGRADE = """
-CREATE TABLE jobs (
+CREATE TABLE IF NOT EXISTS jobs (
     id uuid PRIMARY KEY,
     -- The order of acceptance: lists are paged by it.
     seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
@@ -40,17 +40,17 @@ CREATE TABLE jobs (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 -- Long results live outside the row and uncompressed: digits hardly compress, and trying costs more than the arithmetic.
 ALTER TABLE jobs ALTER COLUMN result SET STORAGE EXTERNAL;
-CREATE INDEX jobs_state ON jobs (state, seq DESC);
-CREATE INDEX jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX jobs_queued_of_client ON jobs (client) WHERE state = 'queued';
+CREATE INDEX IF NOT EXISTS jobs_state ON jobs (state, seq DESC);
+CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS jobs_queued_of_client ON jobs (client) WHERE state = 'queued';
 
-CREATE TABLE idempotency_keys (
+CREATE TABLE IF NOT EXISTS idempotency_keys (
     key text PRIMARY KEY,
     fingerprint text NOT NULL,
     job_ids uuid[] NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
+CREATE INDEX IF NOT EXISTS idempotency_keys_age ON idempotency_keys (created_at);
 """
 
 

@@ -9,9 +9,9 @@ depends_on = None
 
 UPGRADE = """
 -- Brief jobs are not in it, so they do not pay for it.
-CREATE INDEX jobs_measured ON jobs (algorithm, finished_at DESC) WHERE state = 'done' AND duration_ms >= 2;
+CREATE INDEX IF NOT EXISTS jobs_measured ON jobs (algorithm, finished_at DESC) WHERE state = 'done' AND duration_ms >= 2;
 
-CREATE TABLE scaling (
+CREATE TABLE IF NOT EXISTS scaling (
     -- At most one row.
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     workers integer NOT NULL,
