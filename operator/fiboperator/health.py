@@ -23,6 +23,7 @@ class Workload:
     wanted: int
     ready: int
     updated: int
+    available: int
 
     @property
     def ratio(self) -> str:
@@ -32,9 +33,10 @@ class Workload:
 def numbers(live: Object | None) -> Workload:
     """The replica numbers of a live Deployment or StatefulSet; zeros while it does not exist."""
     if live is None:
-        return Workload(0, 0, 0)
+        return Workload(0, 0, 0, 0)
     status = live.get("status", {})
-    return Workload(live["spec"].get("replicas", 1), status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
+    counts = (status.get(key, 0) for key in ("readyReplicas", "updatedReplicas", "availableReplicas"))
+    return Workload(live["spec"].get("replicas", 1), *counts)
 
 
 def workload(
@@ -52,21 +54,35 @@ def workload(
     if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
         return Verdict(False, "Progressing", f"{kind} {name} has a change that Kubernetes has not seen yet.")
     count = numbers(live)
-    rolled_out = count.updated >= count.wanted or _is_rolled_out(live, count)
-    if count.ready >= min(enough, count.wanted) and count.wanted >= enough and rolled_out:
+    rolled_out = _is_rolled_out(live, count)
+    if count.available >= enough and count.wanted >= enough and rolled_out:
         return Verdict(True, "Available", f"{count.ready} of {count.wanted} pods are ready.")
     if blocked := blockage(live, pods, volumes, told):
         return Verdict(False, blocked.reason, blocked.message)
-    if not rolled_out:
-        return Verdict(False, "Progressing", f"{kind} {name}: {count.updated} of {count.wanted} pods are of the newest version.")
-    return Verdict(False, "Progressing", f"{kind} {name}: {count.ready} of {max(count.wanted, enough)} pods are ready.")
+    if count.updated < count.wanted and not rolled_out:
+        lacking = f"{count.updated} of {count.wanted} pods are of the newest version."
+    elif not rolled_out:
+        lacking = "pods of an older version still serve, because those of the newest are not ready yet."
+    else:
+        lacking = f"{count.ready} of {max(count.wanted, enough)} pods are ready."
+    if _missed_its_deadline(live):
+        return Verdict(False, "Degraded", f"{kind} {name} makes no progress: {lacking} See kubectl describe and kubectl logs of its pods.")
+    return Verdict(False, "Progressing", f"{kind} {name}: {lacking}")
 
 
 def _is_rolled_out(live: Object, count: Workload) -> bool:
+    """Whether no pod of an older template is left. That more pods are wanted than exist is no rollout: the workers are scaled."""
     status = live.get("status", {})
-    if "currentRevision" in status:  # a StatefulSet's updatedReplicas is 0 when no update is under way: its two revisions tell
-        return bool(status["currentRevision"] == status.get("updateRevision"))
-    return bool(0 < count.updated == status.get("replicas"))  # more are wanted than exist, but none is of an older template
+    if live["kind"] == "StatefulSet":  # its updatedReplicas is 0 when no update is under way: its two revisions tell
+        return bool(status.get("currentRevision") == status.get("updateRevision") or count.updated >= count.wanted)
+    # `updatedReplicas` counts pods that exist, ready or not, and an older pod stays until a newer one is ready. The rule of kstatus:
+    # https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/status/core.go
+    return bool(status.get("replicas", 0) <= count.updated)
+
+
+def _missed_its_deadline(live: Object) -> bool:
+    conditions = live.get("status", {}).get("conditions", [])
+    return any((each["type"], each.get("reason")) == ("Progressing", "ProgressDeadlineExceeded") for each in conditions)
 
 
 def stuck_pods(stateful_set: Object, pods: Iterable[Object]) -> list[Object]:

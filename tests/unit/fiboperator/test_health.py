@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import yaml
 
 from fiboperator import health
@@ -15,7 +16,9 @@ def deployment(wanted: int = 3, ready: int = 3, updated: int | None = None, obse
         "spec": {"replicas": wanted},
         "status": {
             "observedGeneration": observed,
+            "replicas": wanted,
             "readyReplicas": ready,
+            "availableReplicas": ready,
             "updatedReplicas": wanted if updated is None else updated,
             **status,
         },
@@ -66,12 +69,41 @@ def test_a_rollout_is_ready_when_all_pods_are_new() -> None:
     assert (found.ready, found.message) == (False, "Deployment demo-worker: 1 of 3 pods are of the newest version.")
 
 
+CRASH = """
+status:
+  containerStatuses:
+    - {name: worker, restartCount: 7, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 1, message: boom}}}
+"""
+
+
+@pytest.mark.parametrize(("wanted", "surge"), [(1, 1), (2, 1), (3, 2)], ids=["one replica", "last wave", "last wave of a surge"])
+def test_a_rollout_is_not_ready_while_pods_of_the_older_version_stand_in_for_the_newest(wanted: int, surge: int) -> None:
+    live = deployment(wanted=wanted, ready=wanted, replicas=wanted + surge)
+    found = verdict(live, [pod(CRASH)], enough=wanted)
+    assert (found.ready, found.reason) == (False, "Degraded")
+    assert "Pod demo-worker-x, container worker: CrashLoopBackOff, exit code 1: boom" in found.message
+    unexplained = verdict(live, enough=wanted)
+    assert (unexplained.ready, unexplained.reason) == (False, "Progressing")
+    assert "pods of an older version still serve" in unexplained.message
+
+
+def test_a_rollout_past_its_deadline_is_degraded_until_it_is_done() -> None:
+    stuck = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    found = verdict(deployment(ready=2, conditions=stuck))
+    assert (found.reason, found.message.split(":")[0]) == ("Degraded", "Deployment demo-worker makes no progress")
+    assert verdict(deployment(wanted=6, ready=3, conditions=stuck)).ready, "the floor is there; more than that is a matter of scaling"
+
+
+def test_pods_that_are_ready_but_not_available_yet_do_not_count() -> None:
+    assert not verdict(deployment(availableReplicas=2)).ready
+
+
 def test_a_statefulset_without_an_update_under_way_is_rolled_out() -> None:
     live = {
         "kind": "StatefulSet",
         "metadata": {"name": "demo-rabbitmq", "generation": 1},
         "spec": {"replicas": 1},
-        "status": {"observedGeneration": 1, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "a"},
+        "status": {"observedGeneration": 1, "readyReplicas": 1, "availableReplicas": 1, "currentRevision": "a", "updateRevision": "a"},
     }
     assert health.workload("StatefulSet", "demo-rabbitmq", live, [], [], 1, {}).ready
     live["status"] = {**live["status"], "updateRevision": "b"}  # type: ignore[dict-item]

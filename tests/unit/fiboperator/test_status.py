@@ -13,13 +13,18 @@ WORKERS = Verdict(False, "FailedGetContainerResourceMetric", "3 of 3-10 workers:
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
 
 
+def _counts(replicas: int) -> dict[str, Any]:
+    counts = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
+    return {"observedGeneration": 1, **dict.fromkeys(counts, replicas)}
+
+
 def ready_children() -> dict[tuple[str, str], dict[str, Any]]:
     def workload(kind: str, name: str, replicas: int) -> dict[str, Any]:
         return {
             "kind": kind,
             "metadata": {"name": name, "generation": 1, "labels": {}},
             "spec": {"replicas": replicas},
-            "status": {"observedGeneration": 1, "readyReplicas": replicas, "updatedReplicas": replicas},
+            "status": _counts(replicas),
         }
 
     found = [
@@ -70,8 +75,8 @@ def test_everything_ready() -> None:
 
 def test_the_first_component_that_is_not_ready_names_itself() -> None:
     children = ready_children()
-    children["StatefulSet", "demo-rabbitmq"]["status"]["readyReplicas"] = 0
-    children["Deployment", "demo-api"]["status"]["readyReplicas"] = 0
+    children["StatefulSet", "demo-rabbitmq"]["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
+    children["Deployment", "demo-api"]["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
     found = of(children)
     ready, reconciling = condition(found, "Ready"), condition(found, "Reconciling")
     assert ready is not None
@@ -82,7 +87,7 @@ def test_the_first_component_that_is_not_ready_names_itself() -> None:
 
 def test_what_is_in_the_way_is_named_before_what_takes_its_time() -> None:
     children = ready_children()
-    children["StatefulSet", "demo-rabbitmq"]["status"]["readyReplicas"] = 0
+    children["StatefulSet", "demo-rabbitmq"]["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
     full = "exceeded quota: tiny"
     children["Deployment", "demo-api"]["status"] = {
         "observedGeneration": 1,
@@ -110,7 +115,7 @@ def test_times_move_only_on_flips() -> None:
     children = ready_children()
     first = of(children)
     assert of(children, previous=first, now=LATER) == first, "an equal status is not written"
-    children["Deployment", "demo-flower"]["status"]["readyReplicas"] = 0
+    children["Deployment", "demo-flower"]["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
     second = of(children, previous=first, now=LATER)
     flower, api, ready = (condition(second, kind) for kind in ("FlowerReady", "APIReady", "Ready"))
     assert flower is not None and api is not None and ready is not None
@@ -154,7 +159,7 @@ def test_an_unreadable_spec_keeps_what_was_known() -> None:
 
 def test_an_event_a_transition_and_none_between() -> None:
     children = ready_children()
-    children["StatefulSet", "demo-rabbitmq"]["status"]["readyReplicas"] = 0
+    children["StatefulSet", "demo-rabbitmq"]["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
     waiting = of(children)
     assert status.transitions({}, waiting) == [], "that a new pipeline is under way is no news"
     told = [("Normal", "WaitingForBroker", "StatefulSet demo-rabbitmq: 0 of 1 pods are ready.")]
