@@ -199,21 +199,16 @@ class Cluster:
         )
 
     async def last_warning(self, live: Object) -> str:
-        """The newest Warning among the Events about an object; empty when there is none, or none may be read."""
+        """The newest Warning among the Events about an object; empty when there is none."""
         metadata = live["metadata"]
         about = {"kind": live["kind"], "name": metadata["name"], "uid": metadata["uid"]}
-        try:
-            page = await self._connection.request(
-                "get",
-                f"list the events about {live['kind']} {metadata['name']}",
-                self._connection.path("Event", metadata["namespace"]),
-                field_selector=",".join(["type=Warning", *(f"regarding.{key}={value}" for key, value in about.items())]),
-                limit=LIST_PAGE,
-            )
-        except ApiError as error:
-            if error.permanent:
-                return ""  # it would explain; nothing depends on it
-            raise
+        page = await self._connection.request(
+            "get",
+            f"list the events about {live['kind']} {metadata['name']}",
+            self._connection.path("Event", metadata["namespace"]),
+            field_selector=",".join(["type=Warning", *(f"regarding.{key}={value}" for key, value in about.items())]),
+            limit=LIST_PAGE,
+        )
         return str(max(page.get("items") or [{}], key=_event_time).get("note", "")).strip()
 
     async def list_children(self, kind: str) -> AsyncIterator[tuple[list[Object], str]]:

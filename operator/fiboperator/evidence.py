@@ -4,6 +4,7 @@ Costs no request for a pipeline that is well and names no Secret.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,11 +22,18 @@ from .spec import Pipeline
 LOOK_AGAIN_SECONDS: Final = 20.0
 # What is in trouble for less is about to start, and not asked about: a new StatefulSet is refused its pod until its ServiceAccount exists.
 PATIENCE_SECONDS: Final = 5.0
+# The status waits no longer than this for what would only explain it.
+EXPLANATION_SECONDS: Final = 3.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found. `lacking` says by the Secret's name what is wrong with it, `told` what Events say of an object."""
+    """What was found. `lacking` says by the Secret's name what is wrong with it, `told` what Events say of an object.
+
+    `unseen` says by the Secret's name why nobody knows what is in it.
+    """
 
     lacking: Mapping[str, str] = field(default_factory=dict)
     told: Told = field(default_factory=dict)
@@ -33,6 +41,7 @@ class Evidence:
     """The delay in seconds until another look may find more; None when there is nothing to wait for."""
     unexposed: Verdict | None = None
     """Why nothing reaches the pipeline through its Ingress, where the Ingress itself does not tell."""
+    unseen: Mapping[str, str] = field(default_factory=dict)
 
 
 async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object], now: str) -> Evidence:
@@ -40,12 +49,13 @@ async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, O
     wanted, in_trouble = named_secrets(pipeline), unexplained(live)
     silent = [child for child in in_trouble if _age(child, now) >= PATIENCE_SECONDS]
     lacks = await asyncio.gather(*(_lack(cluster, pipeline.namespace, name, keys) for name, keys in wanted.items()))
-    notes = await asyncio.gather(*(cluster.last_warning(child) for child in silent))
-    lacking = {name: lack for name, lack in zip(wanted, lacks, strict=True) if lack}
+    notes = await asyncio.gather(*(_note(cluster, child) for child in silent))
+    lacking = {name: lack for name, (lack, _) in zip(wanted, lacks, strict=True) if lack}
+    unseen = {name: why for name, (_, why) in zip(wanted, lacks, strict=True) if why}
     told = {(child["kind"], child["metadata"]["name"]): note for child, note in zip(silent, notes, strict=True) if note}
     if len(silent) < len(in_trouble):
-        return Evidence(lacking, told, PATIENCE_SECONDS)
-    return Evidence(lacking, told, LOOK_AGAIN_SECONDS if lacking or silent else None)
+        return Evidence(lacking, told, PATIENCE_SECONDS, unseen=unseen)
+    return Evidence(lacking, told, LOOK_AGAIN_SECONDS if lacking or silent or unseen else None, unseen=unseen)
 
 
 def named_secrets(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
@@ -69,14 +79,26 @@ def _age(child: Object, now: str) -> float:
     return (datetime.fromisoformat(now) - datetime.fromisoformat(since)).total_seconds()
 
 
-async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ...]) -> str:
+async def _note(cluster: Cluster, child: Object) -> str:
+    """What Events say of an object. They explain the status and decide nothing in it, so it does not wait until they can be had."""
     try:
-        secret = await cluster.read("Secret", namespace, name)
+        async with asyncio.timeout(EXPLANATION_SECONDS):
+            return await cluster.last_warning(child)
+    except (ApiError, TimeoutError) as error:
+        logger.warning("The events about %s %s cannot be had: %s", child["kind"], child["metadata"]["name"], error)
+        return ""
+
+
+async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ...]) -> tuple[str, str]:
+    """What is wrong with a Secret, and why nobody knows that: at most one of the two."""
+    try:
+        async with asyncio.timeout(EXPLANATION_SECONDS):
+            secret = await cluster.read("Secret", namespace, name)
     except ApiError as error:
-        if error.permanent:
-            return f"cannot be looked at ({error})"
-        raise
+        return (f"cannot be looked at ({error})", "") if error.permanent else ("", str(error))
+    except TimeoutError:
+        return "", f"read Secret {name}: the API server did not answer"
     if secret is None:
-        return "does not exist"
+        return "does not exist", ""
     missing = sorted({key for key in keys if not (secret.get("data") or {}).get(key)})
-    return f"lacks {', '.join(missing)}" if missing else ""
+    return f"lacks {', '.join(missing)}" if missing else "", ""

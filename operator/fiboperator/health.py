@@ -14,6 +14,8 @@ class Verdict:
     ready: bool
     reason: str
     message: str
+    known: bool = True
+    """Whether anybody can know it now: otherwise the condition is `Unknown`, and nothing counts as ready."""
 
 
 @dataclass(frozen=True)

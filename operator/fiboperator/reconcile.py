@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -38,6 +39,8 @@ OPENSHIFT_GROUP = "security.openshift.io"
 # Secrets before pods: no pod ever starts, and no volume is ever initialised, with a password that was not kept. Nor is a pod refused for
 # want of its ServiceAccount, after which its controller would wait longer and longer, should we be killed in between.
 APPLIED_IN_ORDER = (("Secret", "ConfigMap", "ServiceAccount"), ("StatefulSet", "Deployment", "HorizontalPodAutoscaler"))
+
+logger = logging.getLogger(__name__)
 
 
 class Outdated(Exception):
@@ -113,9 +116,11 @@ class Reconciler:
             found = replace(found, unexposed=Verdict(False, unexposed.reason, unexposed.message))
         workers, later = self._scaling.tell(pipeline, reading, children, found.told, status.verdict(previous, "AutoscalingActive"), now)
         current = status.of_pipeline(pipeline, children, found, outcome.problem, workers, previous, now, self._release.version)
-        await self._report(body, current)
+        edited = await self._report(body, current)
         if outcome.failure:
             raise outcome.failure
+        if edited:
+            return 0.0
         return min((delay for delay in (outcome.retry, found.retry, later) if delay is not None), default=None)
 
     async def _wait_for_other_crd(self, body: Object, invalid: InvalidSpec) -> float:
@@ -125,8 +130,8 @@ class Reconciler:
         if now and self.observe(now):
             return 0.0
         problem = Problem("InvalidSpec", str(invalid))
-        await self._report(body, status.of_unreadable(metadata["generation"], problem, _status(body), _now()))
-        return SLOW_RETRY_SECONDS
+        edited = await self._report(body, status.of_unreadable(metadata["generation"], problem, _status(body), _now()))
+        return 0.0 if edited else SLOW_RETRY_SECONDS
 
     async def _converge(self, pipeline: Pipeline, body: Object, reading: Reading) -> Outcome:
         """Bring the children to the spec."""
@@ -275,21 +280,33 @@ class Reconciler:
         ]
         await asyncio.gather(*(self._cluster.delete(pod) for pod in stuck))
 
-    async def _report(self, body: Object, current: Object) -> None:
-        """Write the status if it differs from the one that is there, and tell of what flipped."""
+    async def _report(self, body: Object, current: Object) -> bool:
+        """Write the status if it differs from the one that is there, and tell of what flipped.
+
+        Returns whether the reply brought an edit that no watch has shown yet: the watch will bring nothing newer than the reply, so the
+        edit must be acted on now.
+        """
         previous = _status(body)
         if current == previous:
-            return
+            return False
         metadata = body["metadata"]
         try:
-            self.observe(await self._cluster.apply_status(body, current))
+            change = self.observe(await self._cluster.apply_status(body, current))
         except ApiError as error:
             if error.status != 404:
                 raise
             self.forget((metadata["namespace"], metadata["name"]), metadata["uid"])
-            return
+            return False
         for kind, reason, message in status.transitions(previous, current):
+            await self._tell(body, kind, reason, message)
+        return change is not None and not change.reported
+
+    async def _tell(self, body: Object, kind: str, reason: str, message: str) -> None:
+        """Post an Event. What it says stands in the status too, so no pass fails for want of it."""
+        try:
             await self._cluster.post_event(body, kind, reason, message)
+        except ApiError as error:
+            logger.warning("%s", error)
 
 
 async def _all_of(*actions: Coroutine[Any, Any, None]) -> None:

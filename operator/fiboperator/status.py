@@ -129,6 +129,8 @@ def _component(pipeline: Pipeline, component: Component, children: Children, evi
 
 
 def _external(pipeline: Pipeline, component: Component, secret: str, evidence: Evidence) -> Verdict:
+    if why := evidence.unseen.get(secret):
+        return Verdict(False, "SecretUnseen", f"Whether Secret {secret} names it is not known: {why}.", known=False)
     lack = evidence.lacking.get(secret)
     if lack is None:
         return Verdict(True, "External", f"Not run here: Secret {secret} names it.")
@@ -176,7 +178,7 @@ def _conditions(verdicts: Mapping[str, Verdict], generation: int, previous: Obje
     return [
         {
             "type": kind,
-            "status": (status := "True" if verdict.ready else "False"),
+            "status": (status := "Unknown" if not verdict.known else "True" if verdict.ready else "False"),
             "reason": verdict.reason,
             "message": verdict.message,
             "observedGeneration": generation,
