@@ -32,6 +32,8 @@ class Change:
     pipeline: PipelineKey
     reported: bool = False
     """Only what is reported of it moved, or it is most probably our own doing: nothing that a pass could have to mend in a hurry."""
+    bereft: PipelineKey | None = None
+    """The pipeline whose child it was before it was given to this one, by a changed label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Children:
     def __init__(self, hosts: Hosts | None = None) -> None:
         self.hosts = hosts or Hosts()
         self._by_pipeline: dict[PipelineKey, dict[ChildKey, _Packed]] = {}
+        self._filed: dict[tuple[str, Identity], PipelineKey] = {}
         self._deleted: OrderedDict[tuple[PipelineKey, ChildKey], int] = OrderedDict()
         self._being_written: set[tuple[PipelineKey | None, ChildKey]] = set()
 
@@ -65,10 +68,17 @@ class Children:
     def put(self, live: Object) -> Change | None:
         """Take in an object; returns what that changes, if anything."""
         pipeline = _pipeline_key(live)
-        if pipeline is None:
-            return None
         metadata = live["metadata"]
         key, version = (live["kind"], metadata["name"]), int(metadata["resourceVersion"])
+        bereft = self._filed.get(_filed_as(live))
+        if bereft in (None, pipeline):
+            bereft = None
+        elif version <= self._by_pipeline[bereft][key].version:
+            return None
+        else:
+            self._remove(bereft, key)
+        if pipeline is None:
+            return Change(bereft) if bereft else None
         known = self._by_pipeline.setdefault(pipeline, {})
         old = known.get(key)
         if version <= (old.version if old else self._deleted.get((pipeline, key), 0)):
@@ -76,14 +86,15 @@ class Children:
         kept = compact(live)
         new = _Packed(metadata["uid"], version, _wanted(kept), zlib.compress(orjson.dumps(kept), 1))
         known[key] = new
+        self._filed[_filed_as(live)] = pipeline
         if key == _ingress_key(pipeline):
             self.hosts.put(pipeline, live)
         only_reported = old is not None and (old.uid, old.wanted) == (new.uid, new.wanted)
-        return Change(pipeline, reported=only_reported or (pipeline, key) in self._being_written)
+        return Change(pipeline, only_reported or (pipeline, key) in self._being_written, bereft)
 
     def drop(self, gone: Object) -> Change | None:
         """Forget an object that was deleted; a newer one of the same name stays. Returns what that changes, if anything."""
-        pipeline = _pipeline_key(gone)
+        pipeline = self._filed.get(_filed_as(gone)) or _pipeline_key(gone)
         if pipeline is None:
             return None
         key = (gone["kind"], gone["metadata"]["name"])
@@ -120,6 +131,7 @@ class Children:
     def _remove(self, pipeline: PipelineKey, key: ChildKey) -> None:
         known = self._by_pipeline[pipeline]
         del known[key]
+        del self._filed[key[0], (pipeline[0], key[1])]
         if not known:
             del self._by_pipeline[pipeline]
         if key == _ingress_key(pipeline):
@@ -164,6 +176,10 @@ def _wanted(kept: Object) -> int:
 
 def _unpack(packed: _Packed) -> Object:
     return dict(orjson.loads(zlib.decompress(packed.data)))
+
+
+def _filed_as(live: Object) -> tuple[str, Identity]:
+    return live["kind"], (live["metadata"]["namespace"], live["metadata"]["name"])
 
 
 def _ingress_key(pipeline: PipelineKey) -> ChildKey:

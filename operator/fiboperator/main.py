@@ -49,6 +49,8 @@ class Operator:
 
     def changed(self, change: Change) -> None:
         """Ask for a pass: at once, or when all that belongs together has been reported."""
+        if change.bereft:
+            self.queue.add(change.bereft)
         if change.reported:
             self.queue.add_after(change.pipeline, REPORTED_SECONDS)
         else:

@@ -83,7 +83,13 @@ def selector_text(labels: dict[str, str]) -> str:
 
 
 def pipeline_of(child: dict[str, Any]) -> str | None:
-    """The name of the pipeline that an object says it belongs to; None when it does not say."""
+    """The name of the pipeline that an object belongs to: its owner, or else the one in its label. None when neither says.
+
+    The owner first, because others change that label too: kustomize's commonLabels, Argo CD's tracking, labelling policies.
+    """
+    for reference in child.get("metadata", {}).get("ownerReferences") or []:
+        if reference.get("controller") and (reference.get("kind"), reference.get("apiVersion")) == (KIND, API_VERSION):
+            return str(reference["name"])
     value = child.get("metadata", {}).get("labels", {}).get(INSTANCE_LABEL)
     return value if isinstance(value, str) else None
 

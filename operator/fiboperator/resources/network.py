@@ -54,7 +54,7 @@ def _policy(context: Context, component: Component, ingress: list[Object], egres
         spec={
             "podSelector": {"matchLabels": names.selector(context.pipeline.name, component)},
             "policyTypes": ["Ingress", "Egress"],
-            **({"ingress": ingress} if ingress else {}),
+            "ingress": ingress,  # also when nobody may come in: a rule that somebody adds is then ours to remove
             "egress": [*_dns(), *egress],
         },
     )

@@ -97,6 +97,38 @@ def test_of_pods_only_what_tells_their_health_is_kept() -> None:
     assert compact(pod)["metadata"]["annotations"] == {DELETION_COST: "102"}
 
 
+def owned(version: int, **labels: str) -> dict[str, Any]:
+    body = child(version=version)
+    owner = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "name": "demo", "uid": "p", "controller": True}
+    body["metadata"] |= {"labels": labels, "ownerReferences": [owner]}
+    return body
+
+
+def test_a_child_stays_its_owners_whatever_label_it_is_given() -> None:
+    children = Children()
+    children.put(owned(1, **{"app.kubernetes.io/instance": "demo"}))
+    assert children.put(owned(2, **{"app.kubernetes.io/instance": "argo-app"})) == Change(("ns", "demo"))
+    assert children.put(owned(3)) == Change(("ns", "demo"))
+    kept = children.get(("ns", "demo"), ("Service", "demo-api"))
+    assert kept is not None and kept["metadata"]["labels"] == {}
+
+
+def test_an_object_without_owner_leaves_the_pipeline_that_its_label_no_longer_names() -> None:
+    def labelled(version: int, **labels: str) -> dict[str, Any]:
+        body = child(version=version, kind="Secret")
+        body["metadata"]["labels"] = labels
+        return body
+
+    children = Children()
+    children.put(labelled(1, **{"app.kubernetes.io/instance": "demo"}))
+    moved = children.put(labelled(3, **{"app.kubernetes.io/instance": "other"}))
+    assert moved == Change(("ns", "other"), bereft=("ns", "demo"))
+    assert children.of(("ns", "demo")) == {}
+    assert children.put(labelled(2, **{"app.kubernetes.io/instance": "demo"})) is None, "a late event"
+    assert children.put(labelled(4)) == Change(("ns", "other"))
+    assert children.of(("ns", "other")) == {}
+
+
 def test_objects_of_nobody_are_not_kept() -> None:
     foreign = child()
     foreign["metadata"]["labels"] = {}

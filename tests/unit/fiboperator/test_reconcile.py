@@ -322,3 +322,18 @@ async def test_a_secret_that_no_watch_shows_keeps_its_password() -> None:
     await world.reconcile()
     assert world.passwords() == before
     assert world.cluster.written == []
+
+
+async def test_a_child_whose_label_somebody_changed_gets_it_back_by_one_write() -> None:
+    world = World()
+    await world.reconcile()
+    for kind, name in (("Deployment", "demo-worker"), ("Secret", "demo-rabbitmq")):
+        child = world.cluster.objects[kind, name]
+        child["metadata"]["labels"]["app.kubernetes.io/instance"] = "argo-app"
+        child["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
+        world.watch()
+        await world.reconcile()
+        assert f"apply {kind} {name}" in world.cluster.written
+        assert world.cluster.objects[kind, name]["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
+    await world.reconcile()
+    assert world.cluster.written == []
