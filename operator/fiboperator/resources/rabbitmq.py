@@ -15,15 +15,28 @@ USER = "fib"
 VHOST = "fib"
 # RabbitMQ's own default, stated: a job's time limit is bounded in the CRD to stay a minute below it.
 CONSUMER_TIMEOUT_SECONDS = 1800
+# Started once the listener is open, which is at the end of the boot. Then the feature flags that a newer image brought are enabled (a fresh
+# node enables its own): without them a later version refuses to start on this volume. In the background, because the command is slow, and
+# neither its time nor its failure is a reason to wait.
+# https://www.rabbitmq.com/docs/feature-flags#how-to-enable-feature-flags
+STARTED_SCRIPT = """set -eu
+exec 3<>"/dev/tcp/127.0.0.1/$AMQP_PORT"
+exec 3>&-
+{
+    for attempt in 1 2 3 4 5; do
+        rabbitmqctl enable_feature_flag all && break
+        sleep 10
+    done
+} </dev/null >/var/log/rabbitmq/feature-flags.log 2>&1 &
+"""
 
 
 def objects(context: Context) -> list[Object]:
     """The broker's children; none when it is external."""
     if context.pipeline.spec.rabbitmq.external.secret_name:
         return []
-    secret = _secret(context)
     return [
-        secret,
+        _secret(context),
         service_account(context, COMPONENT),
         service(context, COMPONENT, {"amqp": (names.AMQP_PORT, names.AMQP_PORT)}, headless=True),
         service(
@@ -35,7 +48,7 @@ def objects(context: Context) -> list[Object]:
                 "metrics": (names.BROKER_METRICS_PORT, names.BROKER_METRICS_PORT),
             },
         ),
-        stateful_set(context, COMPONENT, _template(context, secret), context.pipeline.spec.rabbitmq.storage),
+        stateful_set(context, COMPONENT, _template(context), context.pipeline.spec.rabbitmq.storage),
     ]
 
 
@@ -47,7 +60,17 @@ def uri_source(context: Context) -> tuple[str, str]:
 def _secret(context: Context) -> Object:
     password = context.credentials[COMPONENT]["password"]
     uri = f"amqp://{USER}:{quote(password, safe='')}@{context.name(COMPONENT)}:{names.AMQP_PORT}/{VHOST}"
-    return credentials.secret(context, COMPONENT, {"username": USER, "uri": uri, "rabbitmq.conf": _config(context, password)})
+    config = _config(context, password)
+    return credentials.secret(context, COMPONENT, {"username": USER, "uri": uri, config_key(config): config})
+
+
+def config_key(config: str) -> str:
+    """The key of a configuration in the Secret, which names its content.
+
+    A node's view of the Secret may be older than the pod, and a file that is mounted by itself is never updated: under a fixed key the pod
+    would keep the old file. This way it waits for the right one. https://github.com/kubernetes/kubernetes/issues/129645
+    """
+    return f"rabbitmq-{pods.digest(config)}.conf"
 
 
 def _config(context: Context, password: str) -> str:
@@ -71,14 +94,15 @@ def _config(context: Context, password: str) -> str:
     )
 
 
-def _template(context: Context, secret: Object) -> Object:
+def _template(context: Context) -> Object:
     spec = context.pipeline.spec
+    key = config_key(_config(context, context.credentials[COMPONENT]["password"]))
     amqp = {"tcpSocket": {"port": "amqp"}}
     return pods.pod_template(
         context,
         COMPONENT,
         uid=pods.OFFICIAL_IMAGE_UID,
-        config=secret["data"]["rabbitmq.conf"],
+        config=key,
         spec={
             "terminationGracePeriodSeconds": 60,
             "containers": [
@@ -98,8 +122,9 @@ def _template(context: Context, secret: Object) -> Object:
                         {"name": "management", "containerPort": names.MANAGEMENT_PORT, "protocol": "TCP"},
                         {"name": "metrics", "containerPort": names.BROKER_METRICS_PORT, "protocol": "TCP"},
                     ],
-                    # The listener opens at the end of the boot. A broker in alarm still listens: restarting it would not help.
-                    startupProbe=pods.probe(amqp, 1, failures=600),
+                    env=pods.env(AMQP_PORT=names.AMQP_PORT),
+                    startupProbe=pods.probe({"exec": {"command": ["bash", "-c", STARTED_SCRIPT]}}, 1, failures=600),
+                    # A broker in alarm still listens: restarting it would not help.
                     readinessProbe=pods.probe(amqp, 10),
                     livenessProbe=pods.probe(amqp, 30, failures=6),
                 )
@@ -110,7 +135,7 @@ def _template(context: Context, secret: Object) -> Object:
                     "secret": {
                         "secretName": context.name(COMPONENT),
                         "defaultMode": 0o440,
-                        "items": [{"key": "rabbitmq.conf", "path": "rabbitmq.conf"}],
+                        "items": [{"key": key, "path": "rabbitmq.conf"}],
                     },
                 },
                 *pods.scratch(log="1Gi", tmp="128Mi"),  # Erlang's crash dumps go to the log directory
