@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from . import evidence, health, names, status, volumes
+from . import evidence, health, names, rollouts, status, volumes
 from .applied import is_applied, stamped
 from .autoscale import Reading
 from .children import Change, Children, PipelineKey, of_component
@@ -174,7 +174,8 @@ class Reconciler:
         credentials = await self._credentials(pipeline, live)
         floor = self._scaling.floor(pipeline, reading, live)
         release = await self._platform_release()
-        wanted = desired(Context(pipeline, credentials, release, floor, host_taken=self._host_taken(pipeline) is not None))
+        context = Context(pipeline, credentials, release, floor, self._host_taken(pipeline) is not None, rollouts.cramped(live))
+        wanted = desired(context)
         unwanted = _unwanted(pipeline, wanted, live)
         if _status(body) or unwanted:  # not its first pass: what is missing was there before, or a watch is behind
             await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], unwanted, live)

@@ -74,7 +74,7 @@ DEFAULTS: dict[str, Any] = {
     "spec.worker.autoscaling.maxReplicas": 10,
     "spec.worker.autoscaling.targetCPUUtilizationPercentage": 70,
     "spec.worker.autoscaling.backlogTargetSeconds": 30,
-    "spec.worker.autoscaling.behavior.scaleUp.stabilizationWindowSeconds": 0,
+    "spec.worker.autoscaling.behavior.scaleUp.stabilizationWindowSeconds": 60,
     "spec.worker.autoscaling.behavior.scaleUp.selectPolicy": "Max",
     "spec.worker.autoscaling.behavior.scaleUp.policies": SCALE_UP,
     "spec.worker.autoscaling.behavior.scaleDown.stabilizationWindowSeconds": 300,

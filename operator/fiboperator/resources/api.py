@@ -8,6 +8,9 @@ from .objects import Context, Object, disruption_budget, service, service_accoun
 COMPONENT = Component.API
 # The relay is one small loop; its share is on top of what the spec gives the API.
 RELAY_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+# Endpoints and Ingress controllers learn of a leaving pod a moment later than the pod itself: until then it must answer.
+# https://kubernetes.io/docs/tutorials/services/pods-and-endpoint-termination-flow/
+LEAVE_SECONDS = 5
 
 
 def objects(context: Context) -> list[Object]:
@@ -33,7 +36,7 @@ def objects(context: Context) -> list[Object]:
             COMPONENT,
             template,
             replicas=context.pipeline.spec.api.replicas,
-            strategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            strategy=context.strategy(COMPONENT, surge=1),
         ),
         disruption_budget(context, COMPONENT),
     ]
@@ -57,6 +60,7 @@ def _api(context: Context) -> Object:
         startupProbe=pods.probe({"httpGet": pods.http_get("/api/healthz", "http")}, 1, failures=120),
         readinessProbe=pods.probe({"httpGet": pods.http_get("/api/readyz", "http")}, 5, failures=2),
         livenessProbe=pods.probe({"httpGet": pods.http_get("/api/healthz", "http")}, 20),
+        lifecycle={"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
     )
 
 

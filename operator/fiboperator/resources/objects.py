@@ -35,6 +35,8 @@ class Context:
     floor: int
     host_taken: bool = False
     """Whether the Ingress of another pipeline serves the host that this one asks for."""
+    cramped: frozenset[Component] = frozenset()
+    """The components whose rollout has no room for a pod more than the spec asks for."""
 
     @property
     def app_image(self) -> str:
@@ -42,6 +44,11 @@ class Context:
 
     def name(self, component: Component) -> str:
         return names.child_name(self.pipeline.name, component)
+
+    def strategy(self, component: Component, surge: int | str) -> Object:
+        """How a Deployment rolls: new pods first, or an old one away first where there is no room for more."""
+        unavailable = 1 if component in self.cramped else 0
+        return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}}
 
 
 def owner_reference(pipeline: Pipeline) -> Object:
@@ -84,6 +91,8 @@ def service(
         name=context.name(component) + ("-headless" if headless else suffix),
         spec={
             "type": "ClusterIP",
+            # Both families where the cluster has both, one where it has one.
+            "ipFamilyPolicy": "PreferDualStack",
             **({"clusterIP": "None", "publishNotReadyAddresses": True} if headless else {}),
             "selector": names.selector(context.pipeline.name, component),
             "ports": [{"name": name, "port": port, "targetPort": target, "protocol": "TCP"} for name, (port, target) in ports.items()],

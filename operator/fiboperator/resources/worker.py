@@ -20,7 +20,7 @@ def objects(context: Context) -> list[Object]:
             context,
             COMPONENT,
             _template(context),
-            strategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "50%"}},
+            strategy=context.strategy(COMPONENT, surge="50%"),
         ),
         disruption_budget(context, COMPONENT),
         *([_autoscaler(context)] if context.pipeline.spec.worker.autoscaling.enabled else []),

@@ -1,5 +1,6 @@
 """What every child must be, whatever the spec says."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from fiboperator import names
 from fiboperator.names import Component
 from fiboperator.resources import Context, Release, desired, generate, generated_components
+from fiboperator.resources.pods import digest
 from fiboperator.spec import parse
 from tests.pipelines import fibpipeline
 
@@ -212,3 +214,25 @@ def test_the_store_is_ready_when_the_app_can_log_in_and_its_scripts_are_mounted_
     assert "tcpSocket" in container["livenessProbe"], "a role that is missing is no reason to restart the server"
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
     assert "--locale-provider=builtin" in environment["POSTGRES_INITDB_ARGS"], "an index survives another glibc"
+
+
+def test_every_service_has_an_address_of_each_family_that_the_cluster_has() -> None:
+    services = [child for (kind, _), child in children().items() if kind == "Service"]
+    assert {service["spec"]["ipFamilyPolicy"] for service in services} == {"PreferDualStack"}
+
+
+def test_no_network_policy_names_an_address() -> None:
+    """A block of one family would shut out the other."""
+    policies = [child for (kind, _), child in children().items() if kind == "NetworkPolicy"]
+    assert "ipBlock" not in str(policies)
+
+
+def test_a_pod_of_the_broker_never_starts_with_another_configuration_than_its_template_names() -> None:
+    """A node may still hold the Secret of before, and what is mounted as a single file is never updated."""
+    for memory in ("1Gi", "2Gi"):
+        found = children({"rabbitmq": {"resources": {"limits": {"memory": memory}}}})
+        pod = found["StatefulSet", "demo-rabbitmq"]["spec"]["template"]["spec"]
+        [mounted] = [item["key"] for volume in pod["volumes"] if "secret" in volume for item in volume["secret"]["items"]]
+        content = base64.b64decode(found["Secret", "demo-rabbitmq"]["data"][mounted]).decode()
+        assert digest(content) in mounted
+        assert "total_memory_available_override_value" in content
