@@ -1,4 +1,5 @@
 # Two images from one file: `--target operator` and `--target app` (API, relay, worker, Flower, migration: the command picks the role).
+# `make image` names them fibpipeline.invalid/operator and fibpipeline.invalid/app, as the manifests do.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 # pip and setuptools stay in an environment of their own, so that neither is in the images. The dependencies and the code are

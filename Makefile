@@ -89,8 +89,8 @@ lab-images: venv ## rebuild the project's images and load them into the running 
 	$(LAB) images
 
 image: ## build both images with docker
-	docker build --target operator --tag fibpipeline/operator:0.1.0 .
-	docker build --target app --tag fibpipeline/app:0.1.0 .
+	docker build --target operator --tag fibpipeline.invalid/operator:0.1.0 .
+	docker build --target app --tag fibpipeline.invalid/app:0.1.0 .
 
 manifests: venv ## render deploy/install.yaml (needs kubectl)
 	kubectl kustomize deploy/base > deploy/install.yaml

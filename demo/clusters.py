@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-IMAGES = {"operator": "fibpipeline/operator:0.1.0", "app": "fibpipeline/app:0.1.0"}
+IMAGES = {"operator": "fibpipeline.invalid/operator:0.1.0", "app": "fibpipeline.invalid/app:0.1.0"}
 KIND_CLUSTER = "fibpipeline"
 
 

@@ -225,7 +225,7 @@ def project_version() -> str:
 
 def project_image(target: str) -> str:
     """Full name of the project's image for a Dockerfile target."""
-    return f"docker.io/fibpipeline/{target}:{project_version()}"
+    return f"fibpipeline.invalid/{target}:{project_version()}"
 
 
 def ensure_project(settings: Settings, targets: Sequence[str] = PROJECT) -> list[str]:

@@ -137,7 +137,7 @@ class Control:
         environment = {
             "KUBECONFIG": str(self._kubeconfig(OPERATOR)),
             "PYTHONPATH": str(ROOT / "operator"),
-            "FIBPIPELINE_APP_IMAGE": "fibpipeline/app:0.1.0",
+            "FIBPIPELINE_APP_IMAGE": "fibpipeline.invalid/app:0.1.0",
             "FIBPIPELINE_HEALTH_PORT": str(health),
             "FIBPIPELINE_METRICS_PORT": str(metrics),
             "FIBPIPELINE_LOAD_URL": f"http://127.0.0.1:{self._loads_port}/{{namespace}}/{{name}}",

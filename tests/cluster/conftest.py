@@ -54,7 +54,7 @@ class OperatorProcess:
         environment = {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
-            "FIBPIPELINE_APP_IMAGE": "fibpipeline/app:0.1.0",
+            "FIBPIPELINE_APP_IMAGE": "fibpipeline.invalid/app:0.1.0",
             "FIBPIPELINE_HEALTH_PORT": str(self.health_port),
             "FIBPIPELINE_METRICS_PORT": str(self.metrics_port),
             **self.variables,

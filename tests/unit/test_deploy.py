@@ -4,9 +4,11 @@ from typing import Any
 
 import yaml
 
+from demo import clusters
 from fiboperator import names
 from fiboperator.kinds import APPLIED_KINDS, OBSERVED_KINDS
 from fiboperator.main import HEALTH_PORT, METRICS_PORT
+from lab import images
 from tests.pipelines import CRD, ROOT
 
 OBJECTS = {
@@ -102,3 +104,20 @@ def test_the_api_pods_admit_the_operator_by_its_label_and_namespace() -> None:
 def test_one_operator_at_a_time() -> None:
     spec = OBJECTS["Deployment", NAME]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_no_registry_can_serve_an_image_under_the_names_that_stand_here() -> None:
+    """Under a name of a public registry anybody could, who registers it: https://www.rfc-editor.org/rfc/rfc2606"""
+    [container] = POD["spec"]["containers"]
+    variables = {variable["name"]: variable.get("value", "") for variable in container["env"]}
+    for image in (container["image"], variables["FIBPIPELINE_APP_IMAGE"]):
+        assert image.partition("/")[0].endswith(".invalid")
+
+
+def test_everything_that_builds_or_loads_the_images_has_the_names_of_the_manifests() -> None:
+    [container] = POD["spec"]["containers"]
+    app = next(variable["value"] for variable in container["env"] if variable["name"] == "FIBPIPELINE_APP_IMAGE")
+    assert clusters.IMAGES == {"operator": container["image"], "app": app}
+    assert {target: images.project_image(target) for target in images.PROJECT} == clusters.IMAGES
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"--tag {image} ." in makefile for image in clusters.IMAGES.values())
