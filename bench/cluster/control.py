@@ -140,6 +140,7 @@ class Control:
             "FIBPIPELINE_APP_IMAGE": "fibpipeline.invalid/app:0.1.0",
             "FIBPIPELINE_HEALTH_PORT": str(health),
             "FIBPIPELINE_METRICS_PORT": str(metrics),
+            "POD_NAME": "operator",  # whoever is killed leaves its Lease to the next one
             "FIBPIPELINE_LOAD_URL": f"http://127.0.0.1:{self._loads_port}/{{namespace}}/{{name}}",
         }
         program = Program(["-m", "fiboperator"], environment, self.folder / "operator.log")

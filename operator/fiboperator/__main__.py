@@ -1,4 +1,4 @@
-"""`python -m fiboperator`: run the operator, for all namespaces or for the one in FIBPIPELINE_NAMESPACE."""
+"""`python -m fiboperator`: run the operator, for all namespaces or for those in FIBPIPELINE_NAMESPACES."""
 
 import asyncio
 import gc
@@ -10,6 +10,7 @@ import kopf
 import uvloop
 
 from . import main  # noqa: F401 - registers the handlers
+from .scope import Scope
 
 
 def run() -> None:
@@ -18,11 +19,11 @@ def run() -> None:
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for each event otherwise
     # An event is hundreds of objects that die young and without cycles: to look for cycles among each 700 takes a tenth of the time.
     gc.set_threshold(20_000, 20, 50)
-    namespace = os.environ.get("FIBPIPELINE_NAMESPACE")
+    scope = Scope.of(os.environ)
     operator = kopf.operator(
         standalone=True,
-        clusterwide=not namespace,
-        namespaces=[namespace] if namespace else [],
+        clusterwide=scope.clusterwide,
+        namespaces=scope.namespaces,
     )
     with suppress(asyncio.CancelledError):
         uvloop.run(operator)

@@ -107,13 +107,13 @@ class Children:
         self._remove(pipeline, key)
         return Change(pipeline)
 
-    def retain(self, kind: str, present: set[Identity]) -> set[PipelineKey]:
-        """After a complete list of one kind: what is not in it is gone. Returns the pipelines that lost something."""
+    def retain(self, kind: str, present: set[Identity], namespace: str | None = None) -> set[PipelineKey]:
+        """After a complete list of one kind, of one namespace or of all: what is not in it is gone. Returns who lost something."""
         vanished = [
             (pipeline, key)
             for pipeline, known in self._by_pipeline.items()
             for key in known
-            if key[0] == kind and (pipeline[0], key[1]) not in present
+            if key[0] == kind and namespace in (None, pipeline[0]) and (pipeline[0], key[1]) not in present
         ]
         for pipeline, key in vanished:
             self._remove(pipeline, key)

@@ -2,15 +2,16 @@
 
 import datetime
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Final, Literal, Self
 
 from . import names
-from .connection import Connection
+from .connection import MERGE, Connection
 from .errors import ApiError, Gone, Taken
 from .kinds import POSTED_KINDS, WATCHED_KINDS
 from .resources.objects import Object
+from .scope import Scope
 
 LIST_PAGE: Final = 500
 STRICT: Final = (("fieldValidation", "Strict"),)
@@ -19,14 +20,18 @@ STRICT: Final = (("fieldValidation", "Strict"),)
 class Cluster:
     """The API server, through one shared client."""
 
-    def __init__(self, connection: Connection, namespace: str | None) -> None:
+    def __init__(self, connection: Connection, scope: Scope) -> None:
         self._connection = connection
-        self._namespace = namespace  # None: all namespaces
+        self.scope = scope
 
     @classmethod
-    async def connect(cls, namespace: str | None) -> Self:
-        """Log in. `namespace` is the only one to look at, or None."""
-        return cls(await Connection.open(), namespace)
+    async def connect(cls, scope: Scope) -> Self:
+        """Log in; nothing outside of `scope` is looked at."""
+        return cls(await Connection.open(len(scope.parts)), scope)
+
+    def guard(self, may_write: Callable[[str], bool]) -> None:
+        """Have each write ask first whether its namespace may be written to. Leases are not asked about."""
+        self._connection.may_write = may_write
 
     async def close(self) -> None:
         await self._connection.close()
@@ -43,9 +48,29 @@ class Cluster:
 
     async def has_pipelines(self) -> bool:
         """Whether there is a FibPipeline at all."""
-        path = self._connection.path(names.KIND, self._namespace)
-        page = await self._connection.request("get", "list FibPipelines", path, limit=1)
-        return bool(page.get("items"))
+        for namespace in self.scope.parts:
+            path = self._connection.path(names.KIND, namespace)
+            page = await self._connection.request("get", "list FibPipelines", path, limit=1)
+            if page.get("items"):
+                return True
+        return False
+
+    async def list_leases(self, name: str) -> list[Object]:
+        """The Leases of one name in all namespaces."""
+        path = self._connection.path("Lease", None)
+        page = await self._connection.request("get", "list Lease", path, field_selector=f"metadata.name={name}")
+        return list(page.get("items") or [])
+
+    async def write_lease(self, namespace: str, name: str, live: Object | None, spec: Object) -> Object:
+        """Make a Lease, or change exactly the one that was seen. Raises ApiError 409 or 404 when it is another by now."""
+        if live is None:
+            path = self._connection.path("Lease", namespace)
+            metadata = {"name": name, "namespace": namespace, "labels": {names.NAME_LABEL: names.MANAGER, names.PART_OF_LABEL: names.PART_OF}}
+            body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+            return await self._connection.request("post", f"create Lease {name}", path, body=body, field_manager=names.MANAGER)
+        path = self._connection.path("Lease", namespace, name)
+        body = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}, "spec": spec}
+        return await self._connection.request("patch", f"renew Lease {name}", path, body=body, content_type=MERGE)
 
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
         """An object as it is now; None when it does not exist."""
@@ -125,6 +150,20 @@ class Cluster:
             self._connection.path(names.KIND, metadata["namespace"], metadata["name"]) + "/status",
             {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status},
             field_manager=names.MANAGER,
+            force_conflicts=True,
+        )
+
+    async def apply_aside(self, pipeline: Object, status: Object, manager: str) -> Object:
+        """Write a part of the status as somebody else than the operator at work; what `manager` wrote before goes."""
+        metadata = pipeline["metadata"]
+        identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+        return await self._connection.apply(
+            f"write a condition of FibPipeline {metadata['name']}",
+            names.KIND,
+            self._connection.path(names.KIND, metadata["namespace"], metadata["name"]) + "/status",
+            {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status},
+            guarded=False,
+            field_manager=manager,
             force_conflicts=True,
         )
 
@@ -211,14 +250,14 @@ class Cluster:
         )
         return str(max(page.get("items") or [{}], key=_event_time).get("note", "")).strip()
 
-    async def list_children(self, kind: str) -> AsyncIterator[tuple[list[Object], str]]:
-        """Yield all children of one kind page by page, each page with the resource version to watch from."""
+    async def list_children(self, kind: str, namespace: str | None) -> AsyncIterator[tuple[list[Object], str]]:
+        """Yield all children of one kind, in one namespace or in all, page by page, each page with the resource version to watch from."""
         token: str | None = None
         while True:
             page = await self._connection.request(
                 "get",
                 f"list {kind}",
-                self._connection.path(kind, self._namespace),
+                self._connection.path(kind, namespace),
                 label_selector=names.CHILD_SELECTOR,
                 limit=LIST_PAGE,
                 _continue=token,
@@ -232,12 +271,12 @@ class Cluster:
             if not token:
                 return
 
-    async def watch_children(self, kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:
+    async def watch_children(self, kind: str, namespace: str | None, version: str) -> AsyncIterator[tuple[str, Object]]:
         """Yield (ADDED | MODIFIED | DELETED | BOOKMARK, object) from `version` on, until the server ends the stream.
 
         Raises Gone when the version is too old, ApiError when the stream is refused or falls silent.
         """
-        action, path = f"watch {kind}", self._connection.path(kind, self._namespace)
+        action, path = f"watch {kind}", self._connection.path(kind, namespace)
         options = {"label_selector": names.CHILD_SELECTOR, "resource_version": version}
         async with aclosing(self._connection.stream(action, path, **options)) as events:
             async for event in events:

@@ -1,7 +1,7 @@
 """The connection to the API server: login, requests and streams through one shared client. Used by `cluster` alone."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import closing
 from typing import Any, Final, Self
 
@@ -13,7 +13,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.resource import Resource
 
 from . import metrics
-from .errors import FAILURES, api_error
+from .errors import FAILURES, NotHeld, api_error
 from .kinds import ALL_KINDS, WATCHED_KINDS
 from .resources.objects import Object
 
@@ -42,12 +42,14 @@ class Connection:
         self._api = api
         self._client = DynamicClient(api)
         self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        self.may_write: Callable[[str], bool] = lambda _: True
+        """Whether a namespace may be written to at this moment; asked before each write."""
 
     @classmethod
-    async def open(cls) -> Self:
-        """Log in as the pod's ServiceAccount, or by the kubeconfig outside a cluster."""
+    async def open(cls, parts: int = 1) -> Self:
+        """Log in as the pod's ServiceAccount, or by the kubeconfig outside a cluster. Each of `parts` is watched on its own."""
         configuration = client.Configuration()
-        configuration.connection_pool_maxsize = CONCURRENT_REQUESTS + len(WATCHED_KINDS)
+        configuration.connection_pool_maxsize = CONCURRENT_REQUESTS + len(WATCHED_KINDS) * parts
         # Otherwise each request looks for a netrc file and for proxies, on a thread: a quarter of its time. A kubeconfig's proxy is used.
         configuration.client_session_kwargs = {"trust_env": False}
         try:
@@ -93,8 +95,10 @@ class Connection:
         except FAILURES as error:
             raise api_error(action, error) from error
 
-    async def write(self, method: str, action: str, kind: str, path: str, **options: Any) -> Object:
-        """A request that changes something, counted by kind."""
+    async def write(self, method: str, action: str, kind: str, path: str, *, guarded: bool = True, **options: Any) -> Object:
+        """A request that changes something, counted by kind. Raises NotHeld where nothing may be written now, if `guarded`."""
+        if guarded and not self.may_write(namespace_in(path)):
+            raise NotHeld(action)
         metrics.WRITES.labels(kind).inc()
         return await self.request(method, action, path, **options)
 
@@ -124,6 +128,11 @@ class Connection:
                     yield orjson.loads(line)
         except FAILURES as error:
             raise api_error(action, error) from error
+
+
+def namespace_in(path: str) -> str:
+    """The namespace in the path of a request; empty when it has none."""
+    return path.partition("/namespaces/")[2].partition("/")[0]
 
 
 async def _lines(response: Any) -> AsyncIterator[bytes]:

@@ -42,6 +42,10 @@ class Taken(Exception):
     """The name of a child to be created is in use by a foreign object, which was left as it was."""
 
 
+class NotHeld(Exception):
+    """Nothing may be written there now: the Lease is another operator's, or could not be renewed."""
+
+
 class Gone(Exception):
     """The watch is too far behind: list again."""
 

@@ -29,4 +29,5 @@ ALL_KINDS: Final = {
     **WATCHED_KINDS,
     names.KIND: (names.API_VERSION, names.PLURAL),
     "Event": ("events.k8s.io/v1", "events"),
+    "Lease": ("coordination.k8s.io/v1", "leases"),
 }

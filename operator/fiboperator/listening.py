@@ -23,15 +23,22 @@ def listening_socket(port: int) -> socket.socket:
     return socket.create_server((address, port))
 
 
-async def serve_health(port: int, trouble: Callable[[], str | None]) -> web.AppRunner:
-    """Answer `/healthz`: 200, or 503 with the words of `trouble`. Returns what is to be cleaned up at the end."""
+async def serve_health(port: int, trouble: Callable[[], str | None], words: Callable[[], str] = str) -> web.AppRunner:
+    """Answer `/healthz`: 200, or 503 with the words of `trouble`, and `/readyz` likewise with `words`.
+
+    Returns what is to be cleaned up at the end. An operator that waits for another's Lease is ready: it takes over as soon as it may.
+    """
 
     async def health(_: web.Request) -> web.Response:
         wrong = trouble()
         return web.Response(status=503 if wrong else 200, text=f"{wrong or 'ok'}\n")
 
+    async def ready(_: web.Request) -> web.Response:
+        wrong = trouble()
+        return web.Response(status=503 if wrong else 200, text=f"{wrong or words() or 'ok'}\n")
+
     app = web.Application()
-    app.add_routes([web.get("/healthz", health)])
+    app.add_routes([web.get("/healthz", health), web.get("/readyz", ready)])
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, listening_socket(port)).start()

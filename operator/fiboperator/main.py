@@ -13,14 +13,16 @@ from prometheus_client import start_http_server
 from . import deafness, metrics, names
 from .children import Change, Children, PipelineKey
 from .cluster import Cluster
-from .errors import ApiError
+from .errors import ApiError, NotHeld
 from .hosts import Hosts
 from .listening import any_address, serve_health
+from .leases import NAMESPACE_LEASE, Identity, Leases
 from .loadpoll import URL, LoadPolls, News
 from .queue import WorkQueue
 from .reconcile import Reconciler
 from .resources import Release
 from .scaling import TELL_SECONDS
+from .scope import Scope
 from .watches import Watches
 
 CONCURRENT_PASSES = 8
@@ -44,7 +46,12 @@ class Operator:
         self.watches = Watches(cluster, children, self.changed)
         self.loads = LoadPolls(self._heard, os.environ.get("FIBPIPELINE_LOAD_URL") or URL)
         self.reconciler = Reconciler(cluster, children, _release(), self.watches.trouble, self.loads)
+        self.leases = Leases(cluster, cluster.scope, Identity.of(os.environ), self._leases_changed)
+        self._reconcile = _measured(self.reconciler)
+        self._left: set[PipelineKey] = set()
+        cluster.guard(self.leases.holds)
         self.tasks = [asyncio.create_task(self.watches.run()), asyncio.create_task(self._work())]
+        self.tasks.append(asyncio.create_task(self.leases.run()))
         self.tasks.append(asyncio.create_task(deafness.listen(self.reconciler.pipelines.__len__, cluster.has_pipelines)))
 
     def changed(self, change: Change) -> None:
@@ -62,12 +69,37 @@ class Operator:
         elif news is News.WORDS:
             self.queue.add_after(key, TELL_SECONDS)
 
+    def _leases_changed(self) -> None:
+        """Look at each pipeline that may be worked on again, and leave those alone that may not be any more."""
+        for key in self.reconciler.pipelines:
+            if self.leases.holds(key[0]):
+                if key in self._left:
+                    self._left.discard(key)
+                    self.queue.add(key)
+            elif key not in self._left:
+                self._left.add(key)
+                self.reconciler.rest(key)
+        self._left &= self.reconciler.pipelines.keys()
+
+    async def _pass(self, key: PipelineKey) -> float | None:
+        """One pass, where no other operator may be at work. Otherwise the pipeline is looked at when that has changed."""
+        if self.leases.holds(key[0]):
+            try:
+                await self.reconciler.claim(key, self.leases.me.install)
+                return await self._reconcile(key)
+            except NotHeld as stopped:
+                logger.warning("Stopped before it could %s: the Lease is not held any more", stopped)
+        self._left.add(key)
+        self.reconciler.rest(key)
+        if other := self.leases.other_install(key[0]):
+            await self.reconciler.leave(key, self.leases.me.install, other, NAMESPACE_LEASE)
+        return None
+
     async def _work(self) -> None:
         await self.watches.tried()  # before that every child would look missing
-        handle = _measured(self.reconciler)
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENT_PASSES):
-                group.create_task(self.queue.work(handle))
+                group.create_task(self.queue.work(self._pass))
 
     def trouble(self) -> str | None:
         """Why the process should be restarted; None while its tasks live and the queue moves."""
@@ -84,6 +116,7 @@ class Operator:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.loads.close()
+        await self.leases.release()  # last of all: from then on another may be at work
         await self.cluster.close()
 
 
@@ -96,15 +129,15 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = 10
-    namespace = os.environ.get("FIBPIPELINE_NAMESPACE") or None
-    settings.scanning.disabled = namespace is not None
+    scope = Scope.of(os.environ)
+    settings.scanning.disabled = not scope.clusterwide
     queue: WorkQueue[PipelineKey] = WorkQueue()
-    memo.operator = Operator(await Cluster.connect(namespace), queue)
+    memo.operator = Operator(await Cluster.connect(scope), queue)
     metrics.QUEUE_LENGTH.set_function(queue.__len__)
     metrics.QUEUE_AGE.set_function(queue.oldest_wait)
     metrics.PIPELINES.set_function(memo.operator.reconciler.pipelines.__len__)
     start_http_server(int(os.environ.get("FIBPIPELINE_METRICS_PORT", METRICS_PORT)), any_address(), registry=metrics.REGISTRY)
-    memo.health = await serve_health(int(os.environ.get("FIBPIPELINE_HEALTH_PORT", HEALTH_PORT)), memo.operator.trouble)
+    memo.health = await serve_health(int(os.environ.get("FIBPIPELINE_HEALTH_PORT", HEALTH_PORT)), memo.operator.trouble, memo.operator.leases.words)
 
 
 @kopf.on.cleanup()

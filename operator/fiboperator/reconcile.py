@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from . import evidence, health, names, rollouts, status, volumes
+from . import custody, evidence, health, names, rollouts, status, volumes
 from .applied import is_applied, stamped
 from .autoscale import Reading
 from .children import Change, Children, PipelineKey, of_component
@@ -93,6 +93,22 @@ class Reconciler:
             del self.pipelines[key]
             self._scaling.forget(key)
             self._children.hosts.forget(key)
+
+    def rest(self, key: PipelineKey) -> None:
+        """Another operator works on it, or may: ask its API for nothing and tell it nothing."""
+        self._scaling.forget(key)
+
+    async def leave(self, key: PipelineKey, me: str, other: str, lease: str) -> None:
+        """Say that a pipeline is left to another install, unless it is said."""
+        body = self.pipelines.get(key)
+        if body and (said := custody.left(body, me, other, lease, _now())):
+            self.observe(await self._cluster.apply_aside(body, said, custody.MANAGER))
+
+    async def claim(self, key: PipelineKey, me: str) -> None:
+        """Take back what `leave` said, if it stands there: we work on it."""
+        body = self.pipelines.get(key)
+        if body and custody.is_over(body, me):
+            self.observe(await self._cluster.apply_aside(body, {}, custody.MANAGER))
 
     async def __call__(self, key: PipelineKey) -> float | None:
         """One pass. Returns the delay until the next in seconds, or None: when something changes."""
@@ -328,7 +344,7 @@ def _unwanted(pipeline: Pipeline, wanted: list[Object], live: Live) -> list[Obje
 
 
 def _status(body: Object) -> Object:
-    return dict(body.get("status") or {})
+    return custody.own(dict(body.get("status") or {}))
 
 
 def _version(body: Object) -> int:

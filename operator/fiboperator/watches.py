@@ -22,10 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 class Watches:
-    """The watches on all kinds of children; `changed` is called with each change."""
+    """The watches on all kinds of children, in each namespace of several or in all at once; `changed` is called with each change."""
 
     def __init__(self, cluster: Cluster, children: Children, changed: Callable[[Change], None]) -> None:
-        self._watches = [_Watch(cluster, children, kind, changed) for kind in WATCHED_KINDS]
+        self._watches = [_Watch(cluster, children, kind, namespace, changed) for namespace in cluster.scope.parts for kind in WATCHED_KINDS]
 
     async def run(self) -> None:
         """Follow all kinds for ever."""
@@ -44,10 +44,13 @@ class Watches:
 
 
 class _Watch:
-    def __init__(self, cluster: Cluster, children: Children, kind: str, changed: Callable[[Change], None]) -> None:
+    def __init__(
+        self, cluster: Cluster, children: Children, kind: str, namespace: str | None, changed: Callable[[Change], None]
+    ) -> None:
         self._cluster = cluster
         self._children = children
         self._kind = kind
+        self._namespace = namespace
         self._changed = changed
         self._version = ""
         self.listed = False
@@ -60,7 +63,7 @@ class _Watch:
             try:
                 if not self._version:
                     await self._list()
-                async for event, live in self._cluster.watch_children(self._kind, self._version):
+                async for event, live in self._cluster.watch_children(self._kind, self._namespace, self._version):
                     self._version = live["metadata"]["resourceVersion"]
                     failures = 0
                     self._take(event, live)
@@ -79,12 +82,12 @@ class _Watch:
         present: set[Identity] = set()
         changed: set[PipelineKey] = set()
         version = ""
-        async for page, version in self._cluster.list_children(self._kind):  # noqa: B007 - the last page's version is used below
+        async for page, version in self._cluster.list_children(self._kind, self._namespace):  # noqa: B007 - the last page's version is used below
             for live in page:
                 present.add((live["metadata"]["namespace"], live["metadata"]["name"]))
                 if change := self._children.put(live):
                     changed.add(change.pipeline)
-        changed |= self._children.retain(self._kind, present)
+        changed |= self._children.retain(self._kind, present, self._namespace)
         self._version, self.listed, self.error = version, True, None
         self.tried.set()
         for pipeline in changed:

@@ -57,6 +57,8 @@ class OperatorProcess:
             "FIBPIPELINE_APP_IMAGE": "fibpipeline.invalid/app:0.1.0",
             "FIBPIPELINE_HEALTH_PORT": str(self.health_port),
             "FIBPIPELINE_METRICS_PORT": str(self.metrics_port),
+            "POD_NAME": "operator",  # whoever is killed leaves its Lease to the next one; two side by side need two names
+            "POD_NAMESPACE": "fibpipeline-system",
             **self.variables,
         }
         with self.log.open("ab") as log:
@@ -71,6 +73,11 @@ class OperatorProcess:
             return httpx.get(f"http://127.0.0.1:{self.health_port}/healthz", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
+
+    def readiness(self) -> str:
+        """What its readiness probe says."""
+        answer = httpx.get(f"http://127.0.0.1:{self.health_port}/readyz", timeout=2)
+        return answer.raise_for_status().text.strip()
 
     def passes(self) -> float:
         """How many passes have ended well since the start."""

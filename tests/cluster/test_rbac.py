@@ -103,6 +103,7 @@ def test_every_right_is_used_and_nothing_is_refused(
     operator.variables.update(variables, FIBPIPELINE_LOAD_URL=loads.url)
     operator.start()
     try:
+        eventually(lambda: operator.readiness().startswith("working"), "the Lease to be held", seconds=60)
         live_a_life(namespace, loads, storage_class)
         eventually(lambda: ("list", "events.k8s.io", "events") in used(), "Events about what is in trouble to be read")
     except AssertionError as error:

@@ -7,6 +7,7 @@ import yaml
 from demo import clusters
 from fiboperator import names
 from fiboperator.kinds import APPLIED_KINDS, OBSERVED_KINDS
+from fiboperator.leases import CLUSTER_LEASE, NAMESPACE_LEASE
 from fiboperator.main import HEALTH_PORT, METRICS_PORT
 from lab import images
 from tests.pipelines import CRD, ROOT
@@ -24,10 +25,13 @@ WATCH = {"get", *SEE}
 OWN = {"create", "patch", "delete"}
 
 
-def _rights(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
-    """(group, resource) -> verbs."""
+def _rights(role: dict[str, Any]) -> dict[tuple[str, ...], set[str]]:
+    """(group, resource) -> verbs, or (group, resource, name) where only that object is meant."""
     return {
-        (group, resource): set(rule["verbs"]) for rule in role["rules"] for group in rule["apiGroups"] for resource in rule["resources"]
+        (group, resource, *rule.get("resourceNames", [])): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
     }
 
 
@@ -56,8 +60,14 @@ def test_there_is_no_other_right() -> None:
         (names.GROUP, f"{names.PLURAL}/finalizers"): {"update"},
         ("apps", "deployments/scale"): {"patch"},
         ("events.k8s.io", "events"): {"create", "list"},
+        ("coordination.k8s.io", "leases"): {"create"},
+        ("coordination.k8s.io", "leases", NAMESPACE_LEASE): {"get", "patch"},
     }
-    assert _rights(DISCOVERY) == {("apiextensions.k8s.io", "customresourcedefinitions"): SEE}
+    assert _rights(DISCOVERY) == {
+        ("apiextensions.k8s.io", "customresourcedefinitions"): SEE,
+        ("coordination.k8s.io", "leases", NAMESPACE_LEASE): {"list"},
+        ("coordination.k8s.io", "leases", CLUSTER_LEASE): {"get", "patch"},
+    }
 
 
 def test_the_roles_are_bound_to_the_operator_alone() -> None:
@@ -85,6 +95,7 @@ def test_the_pod_is_reached_where_it_listens() -> None:
     assert ports == {"health": HEALTH_PORT, "metrics": METRICS_PORT}
     for probe in ("startupProbe", "livenessProbe"):
         assert container[probe]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
     [rule] = OBJECTS["NetworkPolicy", NAME]["spec"]["ingress"]
     assert rule["ports"] == [{"port": METRICS_PORT, "protocol": "TCP"}]
 

@@ -10,6 +10,7 @@ from fiboperator import watches
 from fiboperator.children import Change, Children
 from fiboperator.errors import ApiError, Gone
 from fiboperator.kinds import WATCHED_KINDS
+from fiboperator.scope import Scope
 from fiboperator.watches import Watches
 
 Object = dict[str, Any]
@@ -25,11 +26,12 @@ class ScriptedCluster:
     """Lists and streams for Services as scripted; every other kind is empty and silent. `done` is set when the script has ended."""
 
     def __init__(self, *script: Any) -> None:
+        self.scope = Scope()
         self.script = list(script)
         self.done = asyncio.Event()
         self.asked: list[str] = []
 
-    async def list_children(self, kind: str) -> AsyncIterator[tuple[list[Object], str]]:
+    async def list_children(self, kind: str, namespace: str | None) -> AsyncIterator[tuple[list[Object], str]]:
         if kind != "Service":
             yield [], "1"
             return
@@ -39,7 +41,7 @@ class ScriptedCluster:
             raise answer
         yield answer, "10"
 
-    async def watch_children(self, kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:
+    async def watch_children(self, kind: str, namespace: str | None, version: str) -> AsyncIterator[tuple[str, Object]]:
         if kind != "Service" or not self.script:
             if kind == "Service":
                 self.done.set()
