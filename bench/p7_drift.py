@@ -7,26 +7,29 @@ from bench.processes import wait_until
 from bench.table import Row, figure, quantile, times
 from lab.audit import Request
 
-FAULTS = 100
-"""Of each sort."""
+NAMESPACES = [f"drift-{number}" for number in range(25)]
+FAULTS_EACH = 4
+"""Of each sort, in each namespace: more in a row on one object would be a fight with another controller, which the operator slows down."""
+FAULTS = FAULTS_EACH * len(NAMESPACES)
 PEER_FAULTS = 6
 PATIENCE_SECONDS = 100
 """kopf runs a handler that failed, as the peer's do when two of them meet, again only after a minute."""
-NAMESPACE = "drift"
-SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services"
+SERVICE = "/api/v1/namespaces/{}/services"
 TIMER = "bench.peer.timer_operator"
 
 
 def run(control: Control, _rounds: int) -> list[Row]:
     """The Service of the API is deleted, and edited; the peer's is only deleted: it never sees an edit."""
-    control.make_namespaces([NAMESPACE])
+    control.make_namespaces(NAMESPACES)
     operator = control.start_operator()
-    control.make_pipeline(NAMESPACE)
-    control.wait_observed(NAMESPACE)
+    for namespace in NAMESPACES:
+        control.make_pipeline(namespace)
+    for namespace in NAMESPACES:
+        control.wait_observed(namespace)
     control.wait_quiet(OPERATOR)
     mark = control.audit.mark()
-    deleted = [_repaired(control, OPERATOR, "demo-api", edit=False) for _ in range(FAULTS)]
-    edited = [_repaired(control, OPERATOR, "demo-api", edit=True) for _ in range(FAULTS)]
+    deleted = [_repaired(control, OPERATOR, name, "demo-api", edit=False) for _ in range(FAULTS_EACH) for name in NAMESPACES]
+    edited = [_repaired(control, OPERATOR, name, "demo-api", edit=True) for _ in range(FAULTS_EACH) for name in NAMESPACES]
     control.wait_quiet(OPERATOR)
     writes = [request for request in control.audit.since(mark, OPERATOR) if request.writes]
     operator.program.kill()
@@ -51,31 +54,31 @@ def run(control: Control, _rounds: int) -> list[Row]:
 
 def _peer(control: Control) -> list[float]:
     control.api.post(
-        f"/apis/bench.io/v1/namespaces/{NAMESPACE}/peerpipelines",
+        f"/apis/bench.io/v1/namespaces/{NAMESPACES[0]}/peerpipelines",
         json={"apiVersion": "bench.io/v1", "kind": "PeerPipeline", "metadata": {"name": "peer"}},
     ).raise_for_status()
     peer = control.start_peer(TIMER)
-    wait_until("the peer's children", lambda: control.api.get(f"{SERVICE}/peer-api").status_code == 200, 60)
-    found = [_repaired(control, PEER, "peer-api", edit=False) for _ in range(PEER_FAULTS)]
+    wait_until("the peer's children", lambda: control.api.get(f"{SERVICE.format(NAMESPACES[0])}/peer-api").status_code == 200, 60)
+    found = [_repaired(control, PEER, NAMESPACES[0], "peer-api", edit=False) for _ in range(PEER_FAULTS)]
     peer.program.kill()
     return found
 
 
-def _repaired(control: Control, user: str, name: str, *, edit: bool) -> float:
+def _repaired(control: Control, user: str, namespace: str, name: str, *, edit: bool) -> float:
     """Seconds from the end of the fault's request to the end of the operator's, by the API server's clock."""
-    mark, path = control.audit.mark(), f"{SERVICE}/{name}"
+    mark, path = control.audit.mark(), f"{SERVICE.format(namespace)}/{name}"
     if edit:
         selector = [{"op": "replace", "path": "/spec/selector/app.kubernetes.io~1component", "value": "nobody"}]
         control.api.patch(path, json=selector, headers={"Content-Type": "application/json-patch+json"}).raise_for_status()
     else:
         control.api.delete(path).raise_for_status()
-    key = ("services", NAMESPACE, name)
+    key = ("services", namespace, name)
 
     def requests() -> list[Request]:
         return [request for request in control.audit.since(mark) if request.object == key or _creates(request)]
 
     def _creates(request: Request) -> bool:  # a plain POST has no name in the log
-        return request.verb == "create" and request.resource == "services" and request.namespace == NAMESPACE
+        return request.verb == "create" and request.resource == "services" and request.namespace == namespace
 
     def mended() -> Request | None:
         return next((request for request in requests() if request.user == user and request.writes and request.code < 300), None)

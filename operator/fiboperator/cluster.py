@@ -65,7 +65,11 @@ class Cluster:
         """Make a Lease, or change exactly the one that was seen. Raises ApiError 409 or 404 when it is another by now."""
         if live is None:
             path = self._connection.path("Lease", namespace)
-            metadata = {"name": name, "namespace": namespace, "labels": {names.NAME_LABEL: names.MANAGER, names.PART_OF_LABEL: names.PART_OF}}
+            metadata = {
+                "name": name,
+                "namespace": namespace,
+                "labels": {names.NAME_LABEL: names.MANAGER, names.PART_OF_LABEL: names.PART_OF},
+            }
             body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
             return await self._connection.request("post", f"create Lease {name}", path, body=body, field_manager=names.MANAGER)
         path = self._connection.path("Lease", namespace, name)

@@ -30,7 +30,6 @@ class _Fight:
     """What was written last, as a fingerprint: another one is a decision of our own, no repair."""
     last: float
     repairs: int = 0
-    namespace: str = ""
     cause: str = ""
 
     @property

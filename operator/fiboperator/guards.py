@@ -14,9 +14,11 @@ Live = dict[ChildKey, Object]
 class Blocked(Exception):
     """The pass cannot go on until a person, or time, has changed something; it becomes the Ready condition."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, retry: float | None = None) -> None:
         super().__init__(problem.message)
         self.problem = problem
+        self.retry = retry
+        """The delay in seconds until another pass can do more, where that is known."""
 
 
 def key_of(child: Object) -> ChildKey:

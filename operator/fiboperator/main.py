@@ -15,8 +15,8 @@ from .children import Change, Children, PipelineKey
 from .cluster import Cluster
 from .errors import ApiError, NotHeld
 from .hosts import Hosts
-from .listening import any_address, serve_health
 from .leases import NAMESPACE_LEASE, Identity, Leases
+from .listening import any_address, serve_health
 from .loadpoll import URL, LoadPolls, News
 from .queue import WorkQueue
 from .reconcile import Reconciler
@@ -137,7 +137,9 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     metrics.QUEUE_AGE.set_function(queue.oldest_wait)
     metrics.PIPELINES.set_function(memo.operator.reconciler.pipelines.__len__)
     start_http_server(int(os.environ.get("FIBPIPELINE_METRICS_PORT", METRICS_PORT)), any_address(), registry=metrics.REGISTRY)
-    memo.health = await serve_health(int(os.environ.get("FIBPIPELINE_HEALTH_PORT", HEALTH_PORT)), memo.operator.trouble, memo.operator.leases.words)
+    memo.health = await serve_health(
+        int(os.environ.get("FIBPIPELINE_HEALTH_PORT", HEALTH_PORT)), memo.operator.trouble, memo.operator.leases.words
+    )
 
 
 @kopf.on.cleanup()

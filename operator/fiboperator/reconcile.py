@@ -12,6 +12,7 @@ from .applied import is_applied, stamped
 from .autoscale import Reading
 from .children import Change, Children, PipelineKey, of_component
 from .cluster import Cluster
+from .contention import DELETED, EDITED, Contention
 from .errors import ApiError, Taken
 from .guards import (
     Blocked,
@@ -71,6 +72,7 @@ class Reconciler:
         self._release = release
         self._trouble = trouble
         self._scaling = Scaling(cluster, children, loads)
+        self._contention = Contention()
         self._openshift: bool | None = None
         self.pipelines: dict[PipelineKey, Object] = {}
 
@@ -93,10 +95,12 @@ class Reconciler:
             del self.pipelines[key]
             self._scaling.forget(key)
             self._children.hosts.forget(key)
+            self._contention.forget(key)
 
     def rest(self, key: PipelineKey) -> None:
         """Another operator works on it, or may: ask its API for nothing and tell it nothing."""
         self._scaling.forget(key)
+        self._contention.forget(key)
 
     async def leave(self, key: PipelineKey, me: str, other: str, lease: str) -> None:
         """Say that a pipeline is left to another install, unless it is said."""
@@ -158,7 +162,7 @@ class Reconciler:
             if not pipeline.spec.paused:
                 unexposed = await self._write_children(pipeline, body, reading)
         except Blocked as blocked:
-            return Outcome(blocked.problem, retry=SLOW_RETRY_SECONDS)
+            return Outcome(blocked.problem, retry=SLOW_RETRY_SECONDS if blocked.retry is None else blocked.retry)
         except ApiError as error:
             if error.permanent:
                 return Outcome(refusal(error), retry=SLOW_RETRY_SECONDS)
@@ -198,7 +202,8 @@ class Reconciler:
         refuse_foreign(pipeline, wanted, live)
         wanted, refused = await self._grow_volumes(wanted, live)
         wanted = [stamped(child) for child in wanted]
-        changed = [child for child in wanted if volumes.can_be_applied(child, live) and not is_applied(child, live.get(key_of(child)))]
+        differing = [child for child in wanted if volumes.can_be_applied(child, live) and not is_applied(child, live.get(key_of(child)))]
+        changed = await self._due(pipeline, differing, live)
         await self._scaling.keep_busy(pipeline, reading, live, floor)
         in_order = {kind for kinds in APPLIED_IN_ORDER for kind in kinds} | {"Ingress"}
         unexposed: list[Problem] = []
@@ -211,7 +216,23 @@ class Reconciler:
         await self._replace_stuck_pods(live)
         if refused:
             raise Blocked(refused)
+        waiting = {key_of(child) for child in differing} - {key_of(child) for child in changed}
+        if contest := self._contention.settle((pipeline.namespace, pipeline.name), waiting):
+            raise Blocked(contest.problem, contest.retry)
         return next(iter(unexposed), None)
+
+    async def _due(self, pipeline: Pipeline, differing: list[Object], live: Live) -> list[Object]:
+        """Those children that are to be written now: not one whose repairs somebody undoes again and again, until its pause is over."""
+        key, due = (pipeline.namespace, pipeline.name), []
+        for child in differing:
+            how = EDITED if key_of(child) in live else DELETED
+            if self._contention.is_contested(key, child, how):
+                there = await self._cluster.read(child["kind"], pipeline.namespace, child["metadata"]["name"])
+                if (there is None) == (how == DELETED):
+                    self._contention.blame(key, child, there)
+            if self._contention.is_due(key, child, how):
+                due.append(child)
+        return due
 
     async def _credentials(self, pipeline: Pipeline, live: Live) -> dict[Component, dict[str, str]]:
         """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out."""
@@ -270,6 +291,9 @@ class Reconciler:
                 made = await (self._cluster.apply(child) if exists else self._cluster.create(child))
         except Taken as error:
             raise Blocked(conflict(child, str(error))) from error
+        self._contention.repaired(
+            (child["metadata"]["namespace"], str(names.pipeline_of(child))), child, EDITED if exists else DELETED, made
+        )
         self._children.put(made)  # at once: then the watch's echo of it is no news
 
     async def _apply_ingress(self, ingresses: list[Object], live: Live, unexposed: list[Problem]) -> None:

@@ -44,9 +44,7 @@ class Watches:
 
 
 class _Watch:
-    def __init__(
-        self, cluster: Cluster, children: Children, kind: str, namespace: str | None, changed: Callable[[Change], None]
-    ) -> None:
+    def __init__(self, cluster: Cluster, children: Children, kind: str, namespace: str | None, changed: Callable[[Change], None]) -> None:
         self._cluster = cluster
         self._children = children
         self._kind = kind

@@ -141,7 +141,6 @@ def test_row_21_two_operators_do_not_fight(
         stage.becomes(clean)
         assert stage.passwords() == passwords
         stage.stays_through_restarts(second)
-        second.start()
     finally:
         second.stop()
 
