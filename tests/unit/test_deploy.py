@@ -128,7 +128,7 @@ def test_no_registry_can_serve_an_image_under_the_names_that_stand_here() -> Non
 def test_everything_that_builds_or_loads_the_images_has_the_names_of_the_manifests() -> None:
     [container] = POD["spec"]["containers"]
     app = next(variable["value"] for variable in container["env"] if variable["name"] == "FIBPIPELINE_APP_IMAGE")
-    assert clusters.IMAGES == {"operator": container["image"], "app": app}
+    assert {"operator": container["image"], "app": app} == clusters.IMAGES
     assert {target: images.project_image(target) for target in images.PROJECT} == clusters.IMAGES
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert all(f"--tag {image} ." in makefile for image in clusters.IMAGES.values())
