@@ -15,6 +15,8 @@ Told = Mapping[ChildKey, str]
 
 _PULL: Final = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull")
 _CREATION: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+# The words of a LimitRange, and of a ResourceQuota that counts what no pod of ours asks for.
+_LIMITS: Final = re.compile(r"(minimum|maximum) \S+ usage per |max limit to request ratio per |failed quota: ")
 # One restart may be a node's; the second is a loop.
 LOOP_RESTARTS: Final = 2
 
@@ -101,6 +103,8 @@ def _refused_pod(live: Object, told: Told) -> Blockage | None:
     sentence = f"{live['kind']} {live['metadata']['name']}: {lasting}"
     if QUOTA_EXCEEDED in why:
         return Blockage("QuotaExceeded", f"{sentence}. {QUOTA_REMEDY}")
+    if _LIMITS.search(why):
+        return Blockage("Degraded", f"{sentence}. See kubectl get limitrange,resourcequota: change those, or the resources in the spec.")
     return Blockage("Degraded", sentence)
 
 

@@ -172,3 +172,21 @@ def test_a_node_that_does_not_answer_is_named(containers: str, more: str, delete
     found = blockage(stateful_set, [deserted], [], {})
     assert (found is not None and found.reason == "NodeLost" and "Node node-1 with pod demo-postgresql-0" in found.message) is lost
     assert blocked_pod(deserted, {}) is None, "deleting it would help nobody"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "maximum cpu usage per Container is 200m, but limit is 500m",
+        "minimum memory usage per Pod is 1Gi, but request is 256Mi",
+        "cpu max limit to request ratio per Container is 1, but provided ratio is 2.000000",
+        "failed quota: disk: must specify limits.ephemeral-storage for: api,migrate,relay",
+    ],
+)
+def test_a_pod_outside_of_the_namespaces_limits_says_what_to_change(words: str) -> None:
+    message = f'pods "demo-api-abc-x1" is forbidden: {words}'
+    live = workload("Deployment", conditions=[{"type": "ReplicaFailure", "status": "True", "message": message}])
+    found = blockage(live, [], [], {})
+    assert found is not None
+    assert words in found.message
+    assert found.message.endswith("See kubectl get limitrange,resourcequota: change those, or the resources in the spec.")
