@@ -42,6 +42,8 @@ class Evidence:
     unexposed: Verdict | None = None
     """Why nothing reaches the pipeline through its Ingress, where the Ingress itself does not tell."""
     unseen: Mapping[str, str] = field(default_factory=dict)
+    blind: bool = False
+    """Whether some kind of child cannot be watched: then nobody knows how the components are."""
 
 
 async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object], now: str) -> Evidence:

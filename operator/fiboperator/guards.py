@@ -97,6 +97,15 @@ def host_taken(pipeline: Pipeline, holder: tuple[str, str]) -> Problem:
     )
 
 
+def is_of_other_class(wanted: Object, there: Object) -> bool:
+    """Whether an Ingress of another class has the name of a wanted one.
+
+    It is made anew: the controller of the other class leaves its address in the status, and the next one may never write its own.
+    """
+    before, now = (ingress["spec"].get("ingressClassName") for ingress in (there, wanted))
+    return bool(before and now and before != now)
+
+
 def _is_retained(there: Object) -> bool:
     # Credentials that an earlier pipeline of this name left behind: they have no owner and are adopted.
     return there["kind"] == "Secret" and names.is_ours(there)

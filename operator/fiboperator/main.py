@@ -43,7 +43,7 @@ class Operator:
         children = Children(Hosts(queue.add))
         self.cluster = cluster
         self.queue = queue
-        self.watches = Watches(cluster, children, self.changed)
+        self.watches = Watches(cluster, children, self.changed, self._blind)
         self.loads = LoadPolls(self._heard, os.environ.get("FIBPIPELINE_LOAD_URL") or URL)
         self.reconciler = Reconciler(cluster, children, _release(), self.watches.trouble, self.loads)
         self.leases = Leases(cluster, cluster.scope, Identity.of(os.environ), self._leases_changed)
@@ -62,6 +62,11 @@ class Operator:
             self.queue.add_after(change.pipeline, REPORTED_SECONDS)
         else:
             self.queue.add(change.pipeline)
+
+    def _blind(self) -> None:
+        """What is known of the children is no longer believed: that stands in no child, so each pipeline must be told."""
+        for key in self.reconciler.pipelines:
+            self.queue.add(key)
 
     def _heard(self, key: PipelineKey, news: News) -> None:
         if news is News.DEEDS:

@@ -19,6 +19,7 @@ from .guards import (
     Live,
     conflict,
     host_taken,
+    is_of_other_class,
     key_of,
     owner,
     refusal,
@@ -134,6 +135,7 @@ class Reconciler:
         found = await evidence.gather(self._cluster, pipeline, children, now)
         if unexposed := self._host_taken(pipeline) or outcome.unexposed:
             found = replace(found, unexposed=Verdict(False, unexposed.reason, unexposed.message))
+        found = replace(found, blind=self._trouble() is not None and outcome.problem is not None)
         workers, later = self._scaling.tell(pipeline, reading, children, found.told, status.verdict(previous, "AutoscalingActive"), now)
         current = status.of_pipeline(pipeline, children, found, outcome.problem, workers, previous, now, self._release.version)
         edited = await self._report(body, current)
@@ -299,6 +301,11 @@ class Reconciler:
     async def _apply_ingress(self, ingresses: list[Object], live: Live, unexposed: list[Problem]) -> None:
         """Apply the Ingress. A refusal goes to `unexposed` and stops nothing else, because `Exposed` is no part of `Ready`."""
         try:
+            for child in ingresses:
+                there = live.get(key_of(child))
+                if there and is_of_other_class(child, there):
+                    await self._cluster.delete(there)
+                    del live[key_of(child)]
             await self._apply(ingresses, live)
         except ApiError as error:
             if not error.permanent:

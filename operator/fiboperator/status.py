@@ -1,7 +1,7 @@
 """The status of a FibPipeline: a pure function of its spec, the live children, the error of the pass and the previous status."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import health, names
@@ -50,6 +50,10 @@ def of_pipeline(
     """
     verdicts = {component: _component(pipeline, component, children, evidence) for component in _WORKLOADS}
     wanted = {component: verdict for component, verdict in verdicts.items() if verdict is not None}
+    if problem and evidence.blind:
+        unseen = Verdict(False, problem.reason, f"Not known, because a kind of child cannot be watched: {problem.message}", known=False)
+        wanted = dict.fromkeys(wanted, unseen)
+        workers = unseen
     conditions = {_WORKLOADS[component][1]: verdict for component, verdict in wanted.items()}
     spec = pipeline.spec
     if spec.ingress.enabled:
@@ -58,6 +62,8 @@ def of_pipeline(
     numbers = {component.value: _numbers(pipeline, component, children) for component in wanted}
     numbers[Component.WORKER.value]["reason"] = workers.message
     ready = _ready(pipeline, wanted, problem)
+    if evidence.blind:
+        ready = replace(ready, known=False)
     url = "" if evidence.unexposed else _url(pipeline, children)
     return {
         "observedGeneration": pipeline.generation,

@@ -45,7 +45,7 @@ def test_every_desired_field_must_stand_in_the_live_object(desired: Any, live: A
     ],
 )
 def test_whatever_is_added_to_a_network_policy_is_noticed(spec: Any) -> None:
-    policy = {"kind": "NetworkPolicy", "spec": {"ingress": [{"from": [{"podSelector": {"a": "b"}}]}], "egress": []}}
+    policy: dict[str, Any] = {"kind": "NetworkPolicy", "spec": {"ingress": [{"from": [{"podSelector": {"a": "b"}}]}], "egress": []}}
     assert is_applied(policy, {**policy, "spec": {"ingress": policy["spec"]["ingress"]}}), "an empty list is left out by the API server"
     assert not is_applied(policy, {**policy, "spec": spec})
 

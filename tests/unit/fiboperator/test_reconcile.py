@@ -264,6 +264,11 @@ async def test_children_that_cannot_be_listed_are_not_taken_for_missing() -> Non
     await world.reconcile()
     assert world.cluster.written == ["status"]
     assert "cannot list statefulsets" in world.condition()["message"]
+    for kind in ("Ready", "BrokerReady", "WorkersReady", "AutoscalingActive"):
+        assert (world.condition(kind)["status"], world.condition(kind)["reason"]) == ("Unknown", "Forbidden"), kind
+    world.trouble = None
+    await world.reconcile()
+    assert world.condition("BrokerReady")["status"] == "False"
 
 
 async def test_a_spec_that_cannot_be_read_is_looked_at_again() -> None:
@@ -335,5 +340,23 @@ async def test_a_child_whose_label_somebody_changed_gets_it_back_by_one_write() 
         await world.reconcile()
         assert f"apply {kind} {name}" in world.cluster.written
         assert world.cluster.objects[kind, name]["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
+    await world.reconcile()
+    assert world.cluster.written == []
+
+
+async def test_an_ingress_of_another_class_is_made_anew_so_that_no_address_of_the_old_controller_is_believed() -> None:
+    world = World({"ingress": {"className": "nginx"}})
+    await world.reconcile()
+    ingress = world.cluster.objects["Ingress", "demo"]
+    ingress["status"] = {"loadBalancer": {"ingress": [{"hostname": "old.example.com"}]}}
+    ingress["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
+    world.watch()
+    await world.reconcile()
+    assert world.condition("Exposed")["status"] == "True"
+    world.submit({"ingress": {"className": "traefik"}}, generation=2)
+    await world.reconcile()
+    written = [action for action in world.cluster.written if "Ingress" in action]
+    assert written == ["delete Ingress demo", "create Ingress demo"]
+    assert (world.condition("Exposed")["status"], world.condition("Exposed")["reason"]) == ("False", "NoAddress")
     await world.reconcile()
     assert world.cluster.written == []

@@ -110,5 +110,32 @@ async def test_a_kind_that_cannot_be_listed_is_trouble() -> None:
     task.cancel()
 
 
+async def test_a_kind_that_is_no_longer_watched_is_trouble_after_a_while_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = ApiError("watch Service", 403, "Forbidden", "cannot watch services")
+    now, blind, cluster = [0.0], list[float](), ScriptedCluster([])
+    times = iter([0.0, 60.0, 119.0, 121.0, 122.0])
+
+    async def watch_children(kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:
+        if kind != "Service":
+            await asyncio.Event().wait()
+        for moment in times:
+            now[0] = moment
+            raise refused
+        yield "BOOKMARK", service("", 20)
+        cluster.done.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(cluster, "watch_children", watch_children)
+    watched = Watches(cluster, Children(), lambda _: None, lambda: blind.append(now[0]), lambda: now[0])  # type: ignore[arg-type]
+    told = list[bool]()
+    monkeypatch.setattr(watches.logger, "warning", lambda *_: told.append(watched.trouble() is refused))
+    task = asyncio.create_task(watched.run())
+    await asyncio.wait_for(cluster.done.wait(), 5)
+    task.cancel()
+    assert told == [False, False, False, True, True]
+    assert blind == [121.0]
+    assert watched.trouble() is None, "a bookmark shows that it works again"
+
+
 def test_every_kind_is_watched_once() -> None:
     assert len(WATCHED_KINDS) == len(set(WATCHED_KINDS.values()))
