@@ -241,13 +241,14 @@ class Reconciler:
         credentials = {component: stored_credentials(pipeline, component, live) for component in generated_components(pipeline)}
         for component, data in credentials.items():
             key = ("Secret", names.child_name(pipeline.name, component))
-            if key in live and missing_keys(component, data):
-                # A watch may be behind: what is damaged is only ever mended after a look at the present. What is missing is posted, which
+            needed = ("PersistentVolumeClaim", f"data-{key[1]}-0") in live
+            if missing_keys(component, data) and (key in live or needed):
+                # A watch may be behind, or somebody changed the label by which it finds the Secret: what is damaged is only ever mended,
+                # and what a volume needs only ever called lost, after a look at the present. What else is missing is posted, which
                 # overwrites nothing.
+                live.pop(key, None)
                 if now := await self._cluster.read(key[0], pipeline.namespace, key[1]):
                     live[key] = now
-                else:
-                    del live[key]
                 credentials[component] = stored_credentials(pipeline, component, live)
         for component, data in credentials.items():
             refuse_new_key_to_old_data(pipeline, component, data, live)

@@ -332,6 +332,8 @@ async def test_a_secret_that_no_watch_shows_keeps_its_password() -> None:
 async def test_a_child_whose_label_somebody_changed_gets_it_back_by_one_write() -> None:
     world = World()
     await world.reconcile()
+    world.bind_volume("rabbitmq", "10Gi")
+    await world.reconcile()
     for kind, name in (("Deployment", "demo-worker"), ("Secret", "demo-rabbitmq")):
         child = world.cluster.objects[kind, name]
         child["metadata"]["labels"]["app.kubernetes.io/instance"] = "argo-app"

@@ -115,7 +115,7 @@ async def test_a_kind_that_is_no_longer_watched_is_trouble_after_a_while_and_tol
     now, blind, cluster = [0.0], list[float](), ScriptedCluster([])
     times = iter([0.0, 60.0, 119.0, 121.0, 122.0])
 
-    async def watch_children(kind: str, version: str) -> AsyncIterator[tuple[str, Object]]:
+    async def watch_children(kind: str, namespace: str | None, version: str) -> AsyncIterator[tuple[str, Object]]:
         if kind != "Service":
             await asyncio.Event().wait()
         for moment in times:
