@@ -50,6 +50,7 @@ def of_pipeline(
     """
     verdicts = {component: _component(pipeline, component, children, evidence) for component in _WORKLOADS}
     wanted = {component: verdict for component, verdict in verdicts.items() if verdict is not None}
+    wanted = {component: _proven(pipeline, component, verdict, wanted) for component, verdict in wanted.items()}
     if problem and evidence.blind:
         unseen = Verdict(False, problem.reason, f"Not known, because a kind of child cannot be watched: {problem.message}", known=False)
         wanted = dict.fromkeys(wanted, unseen)
@@ -145,6 +146,18 @@ def _external(pipeline: Pipeline, component: Component, secret: str, evidence: E
     return Verdict(False, "SecretNotFound", f"Secret {secret}, named by spec.{component}.external.secretName, {lack}. Create it: {create}")
 
 
+def _proven(pipeline: Pipeline, component: Component, verdict: Verdict, all_of_them: Mapping[Component, Verdict]) -> Verdict:
+    """An external service is ready when those that log in to it are: API pods need the store, workers' pods need broker and store."""
+    user = {Component.POSTGRESQL: Component.API, Component.RABBITMQ: Component.WORKER}.get(component)
+    if verdict.reason != "External" or user is None or all_of_them[user].ready:
+        return verdict
+    secret = _external_secret(pipeline, component)
+    doubt = f"Not run here: Secret {secret} names it. Nobody knows whether it admits the pipeline: {all_of_them[user].message}"
+    container = {Component.API: " -c migrate", Component.WORKER: ""}[user]
+    look = f"kubectl -n {pipeline.namespace} logs deployment/{names.child_name(pipeline.name, user)}{container}"
+    return Verdict(False, "External", f"{doubt} What it answered: {look}", known=False)
+
+
 def _exposed(pipeline: Pipeline, children: Children, evidence: Evidence) -> Verdict:
     if unexposed := evidence.unexposed:
         return Verdict(False, unexposed.reason, f"{unexposed.message.rstrip('.')}. Until then: {_port_forward(pipeline)}")
@@ -159,7 +172,8 @@ def _exposed(pipeline: Pipeline, children: Children, evidence: Evidence) -> Verd
 def _ready(pipeline: Pipeline, verdicts: Mapping[Component, Verdict], problem: Problem | None) -> Verdict:
     if problem:
         return Verdict(False, problem.reason, problem.message)
-    if unready := [(component, verdict) for component, verdict in verdicts.items() if not verdict.ready]:
+    # What is not known of an external service follows from those that use it: they are the cause that can be named.
+    if unready := [(component, verdict) for component, verdict in verdicts.items() if not verdict.ready and verdict.reason != "External"]:
         # What cannot go on by itself before what only takes its time.
         component, verdict = min(unready, key=lambda each: each[1].reason == "Progressing")
         reason = _WAITING.get(component, "Progressing") if verdict.reason == "Progressing" else verdict.reason

@@ -147,6 +147,36 @@ def test_what_is_external_or_off_needs_no_workload() -> None:
     assert "flowerURL" not in found
 
 
+def test_an_external_service_is_unknown_until_those_that_log_in_to_it_are_ready() -> None:
+    children = ready_children()
+    spec = {"postgresql": {"external": {"secretName": "store"}}, "rabbitmq": {"external": {"secretName": "broker"}}}
+    children["Deployment", "demo-api"]["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
+    found = of(children, spec)
+    database, broker, ready = (condition(found, kind) for kind in ("DatabaseReady", "BrokerReady", "Ready"))
+    assert database is not None and broker is not None and ready is not None
+    assert (database["status"], database["reason"], broker["status"]) == ("Unknown", "External", "True")
+    assert database["message"].endswith("What it answered: kubectl -n flask-celery logs deployment/demo-api -c migrate")
+    assert (ready["status"], ready["message"]) == ("False", "Deployment demo-api: 0 of 2 pods are ready.")
+
+
+def test_a_pod_that_cannot_run_is_named_before_a_component_that_only_waits() -> None:
+    children = ready_children()
+    children["Deployment", "demo-api"]["status"] |= {"replicas": 3}
+    waiting = {"name": "migrate", "image": "nowhere/app:1", "state": {"waiting": {"reason": "ErrImagePull"}}}
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "demo-api-x", "labels": {"app.kubernetes.io/component": "api"}},
+        "spec": {"nodeName": "node-1"},
+        "status": {"initContainerStatuses": [waiting]},
+    }
+    children["Pod", "demo-api-x"] = pod
+    children["Deployment", "demo-flower"]["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
+    ready = condition(of(children), "Ready")
+    assert ready is not None
+    assert ready["reason"] == "Degraded"
+    assert ready["message"].startswith("Pod demo-api-x, container migrate: ImagePullBackOff nowhere/app:1.")
+
+
 def test_an_unreadable_spec_keeps_what_was_known() -> None:
     before = of(ready_children())
     found = status.of_unreadable(2, Problem("InvalidSpec", "spec.api: missing"), before, LATER)
