@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .blocking import Told, blockage, blocked_pod
+from .growth import shortfall
 from .resources.objects import Object
 
 
@@ -58,6 +59,8 @@ def workload(
     count = numbers(live)
     rolled_out = _is_rolled_out(live, count)
     if count.available >= enough and count.wanted >= enough and rolled_out:
+        if short := shortfall(volumes):
+            return Verdict(not short.failed, "ExpansionFailed" if short.failed else "VolumeResizing", short.message)
         return Verdict(True, "Available", f"{count.ready} of {count.wanted} pods are ready.")
     if blocked := blockage(live, pods, volumes, told):
         return Verdict(False, blocked.reason, blocked.message)
