@@ -14,6 +14,7 @@ from .resources.objects import Object
 from .scope import Scope
 
 LIST_PAGE: Final = 500
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 STRICT: Final = (("fieldValidation", "Strict"),)
 
 
@@ -46,14 +47,23 @@ class Cluster:
             raise
         return True
 
-    async def has_pipelines(self) -> bool:
-        """Whether there is a FibPipeline at all."""
+    async def pipeline_heads(self) -> dict[tuple[str, str], tuple[str, int]]:
+        """The uid and generation of each FibPipeline, by namespace and name, without their specs."""
+        heads = {}
         for namespace in self.scope.parts:
-            path = self._connection.path(names.KIND, namespace)
-            page = await self._connection.request("get", "list FibPipelines", path, limit=1)
-            if page.get("items"):
-                return True
-        return False
+            token: str | None = None
+            while True:
+                path = self._connection.path(names.KIND, namespace)
+                page = await self._connection.request(
+                    "get", "list FibPipelines", path, accept=METADATA_ONLY, limit=LIST_PAGE, _continue=token
+                )
+                for item in page.get("items") or []:
+                    metadata = item["metadata"]
+                    heads[metadata["namespace"], metadata["name"]] = metadata["uid"], int(metadata["generation"])
+                token = page["metadata"].get("continue")
+                if not token:
+                    break
+        return heads
 
     async def list_leases(self, name: str) -> list[Object]:
         """The Leases of one name in all namespaces."""

@@ -78,8 +78,10 @@ class Connection:
         )
         return str(resource.path(name, namespace))
 
-    async def request(self, method: str, action: str, path: str, *, query: Sequence[tuple[str, str]] = (), **options: Any) -> Object:
-        """Ask something; returns the answer. `query` adds parameters that the client has no word for."""
+    async def request(
+        self, method: str, action: str, path: str, *, query: Sequence[tuple[str, str]] = (), accept: str = "", **options: Any
+    ) -> Object:
+        """Ask something; returns the answer. `query` adds parameters that the client has no word for, `accept` asks for a form."""
         try:
             async with self._slots:
                 response = await self._client.request(
@@ -87,7 +89,7 @@ class Connection:
                     path,
                     serialize=False,
                     _request_timeout=REQUEST_TIMEOUT_SECONDS,
-                    header_params={},
+                    header_params={"Accept": accept} if accept else {},
                     query_params=list(query),  # the client adds to it
                     **options,
                 )

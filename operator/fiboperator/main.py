@@ -52,7 +52,7 @@ class Operator:
         cluster.guard(self.leases.holds)
         self.tasks = [asyncio.create_task(self.watches.run()), asyncio.create_task(self._work())]
         self.tasks.append(asyncio.create_task(self.leases.run()))
-        self.tasks.append(asyncio.create_task(deafness.listen(self.reconciler.pipelines.__len__, cluster.has_pipelines)))
+        self.tasks.append(asyncio.create_task(deafness.listen(self.reconciler.heads, cluster.pipeline_heads, self._take)))
 
     def changed(self, change: Change) -> None:
         """Ask for a pass: at once, or when all that belongs together has been reported."""
@@ -73,6 +73,19 @@ class Operator:
             self.queue.add(key)
         elif news is News.WORDS:
             self.queue.add_after(key, TELL_SECONDS)
+
+    def gone(self, key: PipelineKey, uid: str) -> None:
+        """A FibPipeline was deleted."""
+        self.reconciler.forget(key, uid)
+        self.queue.forget(key)
+
+    async def _take(self, key: PipelineKey) -> None:
+        """Read a FibPipeline of which no watch told."""
+        if body := await self.cluster.read(names.KIND, *key):
+            if change := self.reconciler.observe(body):
+                self.changed(change)
+        elif known := self.reconciler.heads().get(key):
+            self.gone(key, known[0])
 
     def _leases_changed(self) -> None:
         """Look at each pipeline that may be worked on again, and leave those alone that may not be any more."""
@@ -161,8 +174,7 @@ async def notice(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     body: dict[str, Any] = dict(event["object"])
     key = (body["metadata"]["namespace"], body["metadata"]["name"])
     if event["type"] == "DELETED":
-        operator.reconciler.forget(key, body["metadata"]["uid"])
-        operator.queue.forget(key)
+        operator.gone(key, body["metadata"]["uid"])
     elif change := operator.reconciler.observe(body):
         operator.changed(change)
 

@@ -90,6 +90,10 @@ class Reconciler:
         self.pipelines[key] = {**body, "metadata": {**metadata, "managedFields": scaling_entries(metadata)}}
         return Change(key, reported=same is not None and equal and same["metadata"]["generation"] == metadata["generation"])
 
+    def heads(self) -> dict[PipelineKey, tuple[str, int]]:
+        """The uid and generation of each FibPipeline that is known."""
+        return {key: (body["metadata"]["uid"], body["metadata"]["generation"]) for key, body in self.pipelines.items()}
+
     def forget(self, key: PipelineKey, uid: str) -> None:
         """Drop a FibPipeline that is gone; a successor under the same name stays."""
         if key in self.pipelines and self.pipelines[key]["metadata"]["uid"] == uid:

@@ -21,6 +21,8 @@ if __name__ == "__main__":
         (connection, "REQUEST_TIMEOUT_SECONDS"),
         (watches, "BACKOFF_CAP_SECONDS"),
         (deafness, "LOOK_SECONDS"),
+        (deafness, "LOOK_AGAIN_SECONDS"),
+        (deafness, "UNDER_WAY_SECONDS"),
         (reconcile, "SLOW_RETRY_SECONDS"),
     ):
         assert getattr(module, name) > SECONDS

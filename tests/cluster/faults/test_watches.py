@@ -112,6 +112,23 @@ def test_row_13_a_silent_watch_is_left(
     stage.stays_through_restarts(impatient)
 
 
+def test_an_edit_of_which_no_watch_tells_is_applied_and_so_is_a_new_pipeline(
+    impatient: OperatorProcess, stage: Stage, proxy: Proxy, clean: dict[str, Any]
+) -> None:
+    """The stream stays alive, bookmarks and all, but no news come through: only a list shows them."""
+    stage.create()
+    stage.becomes(clean)
+    with proxy.rule(filtered(losing("ADDED", "MODIFIED", "DELETED")), verb="watch", resource="fibpipelines") as loss:
+        proxy.cut_watches()
+        eventually(lambda: loss.hits > 0, "the watch that loses all news")
+        change(stage, "fibpipelines")
+        mended(stage, "fibpipelines", clean)
+    stage.becomes(clean)
+    impatient.kill()
+    impatient.start()  # as its liveness probe may have asked for
+    stage.stays_through_restarts(impatient)
+
+
 @BOTH
 def test_row_15_a_compacted_version_is_listed_anew(
     operator: OperatorProcess, stage: Stage, proxy: Proxy, clean: dict[str, Any], resource: str
