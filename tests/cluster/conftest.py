@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -278,7 +279,8 @@ def _masked(objects: dict[str, dict[str, Any]]) -> dict[str, Any]:
         body = json.loads(json.dumps(body))
         _drop(body, "clusterIP", "clusterIPs", "fibpipeline.io/config")
         result[key] = {**body, "metadata": {**metadata, "annotations": annotations}, "keys": sorted(item.get("data", {}))}
-    return result
+    # RabbitMQ's configuration is named by its content, which has a password in it.
+    return dict(json.loads(re.sub(r"rabbitmq-[0-9a-f]{16}\.conf", "rabbitmq-HASH.conf", json.dumps(result))))
 
 
 def _drop(value: Any, *keys: str) -> None:

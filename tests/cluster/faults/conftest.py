@@ -80,7 +80,7 @@ class Stage(Namespace):
 
     def create(self, spec: dict[str, Any] | None = None, name: str = "demo") -> None:
         """Create a pipeline."""
-        spec = with_own_host(f"{name}.{self.name}", spec)
+        spec = with_own_host(self.name if name == "demo" else f"{name}.{self.name}", spec)  # as `apply` does
         body = {"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "metadata": {"name": name}, "spec": spec}
         self._send("POST", self._pipelines, body)
 
