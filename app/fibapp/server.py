@@ -7,7 +7,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from fibapp import httpd
-from fibapp.api import create_app, load
+from fibapp.api import create_app
 from fibapp.settings import Settings
 from fibapp.store import Database
 
@@ -71,8 +71,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _serve_internal(self, _worker: Any) -> None:
         assert self._app is not None, "gunicorn loads the application before this"
-        posts = {load.PATH: self._app.extensions["load"]}
-        httpd.serve(self._settings.listen_host, self._settings.api_internal_port, {"/metrics": httpd.metrics}, posts)
+        handlers = self._app.extensions["load"].handlers()
+        httpd.serve(self._settings.listen_host, self._settings.api_internal_port, {"/metrics": httpd.metrics}, handlers)
 
 
 def _patient_only(app: Flask) -> Any:

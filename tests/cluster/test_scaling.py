@@ -52,7 +52,7 @@ def rolls(namespace: Namespace, generation: int) -> bool:
 
 def idle(loads: LoadServer) -> bool:
     """Does the operator wait for the first job, with all the patience of an idle pipeline?"""
-    return bool(loads.asked) and loads.asked[-1]["wait"] == 55
+    return bool(loads.asked) and loads.asked[-1]["wait"] >= 540
 
 
 def test_a_burst_raises_floor_and_workers_together_and_silence_only_the_floor_falls(
@@ -75,10 +75,10 @@ def test_a_burst_raises_floor_and_workers_together_and_silence_only_the_floor_fa
     assert namespace.condition("AutoscalingActive")["message"] == reason(namespace)
 
     def told() -> dict[str, Any]:
-        decision: dict[str, Any] = loads.asked[-1]["decision"] or {}
+        decision: dict[str, Any] = loads.decision or {}
         return decision if decision.get("floor") == 10 else {}
 
-    decision = eventually(told, "the decision to come with the next poll")
+    decision = eventually(told, "the decision to be pushed")
     assert (decision["workers"], decision["min"], decision["max"]) == (10, 3, 10)
     assert decision["sentence"] == reason(namespace)
     loads.set()
@@ -121,15 +121,71 @@ def test_an_api_out_of_reach_leaves_it_to_cpu_and_a_restart_forgets_nothing(
     eventually(lambda: "out of reach (no API pod answers), so CPU alone decides" in reason(namespace), "that to be told")
 
 
-def test_an_idle_pipeline_is_asked_once_a_minute(operator: OperatorProcess, namespace: Namespace, loads: LoadServer) -> None:
+def test_an_idle_pipeline_is_asked_once_in_ten_minutes_and_nothing_goes_with_it(
+    operator: OperatorProcess, namespace: Namespace, loads: LoadServer
+) -> None:
     namespace.apply()
     settled(namespace)
     eventually(lambda: idle(loads), "the poll to rest")
     asked, passes = len(loads.asked), operator.passes()
     namespace.kubectl("annotate", "fib", "demo", "touched=yes")
     eventually(lambda: operator.passes() > passes, "a pass")
-    assert len(loads.asked) == asked, "one question, that waits 55 s"
+    assert len(loads.asked) == asked, "one question, that waits ten minutes"
+    assert set(loads.asked[-1]) == {"seen", "wait"}
     assert loads.most_at_once == 1
+
+
+def test_a_decision_that_changes_while_nothing_is_queued_is_pushed_at_once_and_only_once(
+    operator: OperatorProcess, namespace: Namespace, loads: LoadServer
+) -> None:
+    namespace.apply()
+    settled(namespace)
+    eventually(lambda: idle(loads) and (loads.decision or {}).get("max") == 10, "the poll to rest")
+    asked, decisions = len(loads.asked), loads.decisions
+    namespace.apply({"worker": {"autoscaling": {"maxReplicas": 7}}})
+    eventually(lambda: (loads.decision or {}).get("max") == 7, "the new bounds to be pushed", seconds=5)
+    settled(namespace)
+    assert (len(loads.asked), loads.decisions) == (asked, decisions + 1)
+
+
+def test_a_push_that_is_refused_or_lost_is_repeated(operator: OperatorProcess, namespace: Namespace, loads: LoadServer) -> None:
+    namespace.apply()
+    settled(namespace)
+    eventually(lambda: idle(loads) and (loads.decision or {}).get("max") == 10, "the poll to rest")
+    loads.refuses = 2
+    namespace.apply({"worker": {"autoscaling": {"maxReplicas": 7}}})
+    eventually(lambda: (loads.decision or {}).get("max") == 7, "the refused push to be repeated")
+    loads.keep(None)  # as after the loss of the database
+    loads.set(1, 1.0)
+    eventually(lambda: (loads.decision or {}).get("max") == 7, "the API's next answer to tell that it lost the decision")
+
+
+def test_the_app_of_the_release_before_is_asked_and_told_in_its_own_way(
+    operator: OperatorProcess, namespace: Namespace, loads: LoadServer
+) -> None:
+    loads.old = True
+    namespace.apply()
+    settled(namespace)
+    eventually(lambda: loads.asked and loads.asked[-1]["wait"] == 55, "the poll to rest")
+    loads.set(300, 300.0)
+    eventually(lambda: numbers(namespace) == (10, 10), "all workers to be asked for")
+    eventually(lambda: (loads.decision or {}).get("floor") == 10, "the decision to come with the next poll")
+    loads.old = False
+    loads.set(299, 200.0)
+    namespace.apply({"worker": {"autoscaling": {"maxReplicas": 12}}})
+    eventually(lambda: (loads.decision or {}).get("max") == 12, "the new app to be told in the new way")
+
+
+def test_a_restarted_api_is_told_the_decision_without_waiting_for_work(
+    operator: OperatorProcess, namespace: Namespace, loads: LoadServer
+) -> None:
+    namespace.apply()
+    settled(namespace)
+    eventually(lambda: idle(loads) and (loads.decision or {}).get("max") == 10, "the poll to rest")
+    loads.keep(None)
+    loads.hang_up()
+    eventually(lambda: (loads.decision or {}).get("max") == 10, "the decision to be pushed again")
+    eventually(lambda: idle(loads), "the poll to rest again")
 
 
 def test_without_autoscaling_the_page_is_told_so_and_work_changes_nothing(
@@ -139,8 +195,8 @@ def test_without_autoscaling_the_page_is_told_so_and_work_changes_nothing(
     before = settled(namespace)
     assert "autoscaling is off" in reason(namespace)
     loads.set(300, 300.0)
-    eventually(lambda: (loads.asked[-1]["decision"] or {}).get("sentence") == reason(namespace), "the page to be told")
-    assert loads.asked[-1]["decision"]["max"] == 3
+    eventually(lambda: (loads.decision or {}).get("sentence") == reason(namespace), "the page to be told")
+    assert (loads.decision or {})["max"] == 3
     assert settled(namespace) == before
 
 

@@ -159,14 +159,22 @@ class Pipeline:
 
     # What the operator does.
 
-    def load(self, seen: str | None = None, wait: float = 0, decision: dict[str, Any] | None = None) -> dict[str, Any]:
+    def load(self, since: str | None = None, wait: float = 0) -> dict[str, Any]:
         """Ask the internal port for the load."""
-        answer = self.ask_load({"seen": seen, "wait": wait, "decision": decision})
+        answer = self.question(**({"since": since} if since else {}), wait=str(wait))
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def question(self, **query: str) -> httpx.Response:
+        """Ask the internal port for the load, with any query."""
+        return httpx.get(f"http://127.0.0.1:{self.internal_port}/load", params=query, timeout=90)
+
+    def decide(self, decision: Any) -> httpx.Response:
+        """Push a decision to the internal port."""
+        return httpx.put(f"http://127.0.0.1:{self.internal_port}/scaling", json=decision, timeout=30)
+
     def ask_load(self, body: Any) -> httpx.Response:
-        """Post anything to /load."""
+        """Post anything to /load, as operators of release 0.1 do."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return httpx.post(f"http://127.0.0.1:{self.internal_port}/load", content=content, timeout=90)
 

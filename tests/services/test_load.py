@@ -1,12 +1,14 @@
 """What the operator asks before it scales: the load, learned costs, and its own decision shown to people."""
 
+import socket
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from statistics import median
 from typing import Any
 
 import pytest
 
-from fibapp.api.watch import IDLE_SECONDS, MOVING_SECONDS
+from fibapp.api.watch import IDLE_SECONDS, MAX_WAITING, MOVING_SECONDS
 from tests.services.pipeline import Pipeline
 from tests.waiting import eventually
 
@@ -57,6 +59,7 @@ def test_a_poll_waits_while_nothing_moves_and_wakes_for_the_first_job(pipeline: 
         "running_seconds": 0,
         "oldest_wait_seconds": 0,
         "busy": {},
+        "decision": None,
     }
     assert pipeline.load(idle["version"], wait=1) == idle, "the wait ends without news"
     with ThreadPoolExecutor(3) as pool:
@@ -129,19 +132,43 @@ def test_the_decision_is_shown_until_it_is_too_old(pipeline: Pipeline) -> None:
         return pipeline.client.get("/api/stats").json()["scaling"]
 
     assert shown() is None, "nobody decided yet"
-    pipeline.load(decision=DECISION)
+    pipeline.decide(DECISION)
     assert eventually(shown, "the decision") == {**DECISION, "at": "2026-01-02T03:04:05.000Z"}
-    pipeline.load(decision={**DECISION, "at": "2026-01-02T03:05:00Z"})
-    pipeline.load()
+    pipeline.decide({**DECISION, "at": "2026-01-02T03:05:00Z"})
     assert rows(pipeline) == [("2026-01-02 03:04:05", 1)], "unchanged: not written again"
-    pipeline.load(decision={**DECISION, "workers": 6, "sentence": "enough", "at": "2026-01-02T03:05:00Z"})
+    pipeline.decide({**DECISION, "workers": 6, "sentence": "enough", "at": "2026-01-02T03:05:00Z"})
     eventually(lambda: shown()["workers"] == 6, "the new decision")
     assert rows(pipeline) == [("2026-01-02 03:05:00", 1)]
     with pipeline.connection() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE scaling SET noted_at = now() - interval '4 minutes'")
     eventually(lambda: shown() is None, "the old decision to be forgotten")
-    pipeline.load(decision={**DECISION, "workers": 6, "sentence": "enough", "at": "2026-01-02T03:09:00Z"})
-    eventually(lambda: (shown() or {}).get("at") == "2026-01-02T03:09:00.000Z", "the confirmed decision")
+    assert pipeline.load()["decision"]["workers"] == 6
+    eventually(lambda: (shown() or {}).get("at") == "2026-01-02T03:05:00.000Z", "the decision that a question confirms")
+
+
+def test_each_answer_tells_which_decision_is_kept(pipeline: Pipeline) -> None:
+    without_workers(pipeline)
+    assert pipeline.load()["decision"] is None
+    assert pipeline.decide(DECISION).status_code == 204
+    kept = pipeline.load()["decision"]
+    assert {name: kept[name] for name in kept if name != "at"} == {name: DECISION[name] for name in DECISION if name != "at"}
+
+
+def test_an_operator_of_the_release_before_asks_and_tells_with_one_request(pipeline: Pipeline) -> None:
+    without_workers(pipeline)
+    answer = pipeline.ask_load({"seen": None, "wait": 0, "decision": DECISION})
+    assert (answer.status_code, answer.json()["queued"], "decision" in answer.json()) == (200, 0, False)
+    assert pipeline.load()["decision"]["floor"] == DECISION["floor"]
+
+
+def test_who_hangs_up_takes_no_place_from_those_who_wait(pipeline: Pipeline) -> None:
+    without_workers(pipeline)
+    idle = pipeline.load()["version"]
+    for _ in range(MAX_WAITING):
+        with socket.create_connection(("127.0.0.1", pipeline.internal_port)) as client:
+            client.sendall(f"GET /load?since={idle}&wait=600 HTTP/1.1\r\nHost: api\r\n\r\n".encode())
+            time.sleep(0.02)
+    eventually(lambda: pipeline.question(since=idle, wait="0.1").status_code == 200, "a place to be free", 2 * IDLE_SECONDS)
 
 
 def rows(pipeline: Pipeline) -> list[tuple[str, int]]:
@@ -192,6 +219,27 @@ def test_a_malformed_question_is_refused_in_words(standing: Pipeline, body: Any,
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem = answer.json()
     assert (problem["status"], problem["instance"], problem.get("field")) == (status, "/load", field)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"wait": "-1"}, "wait"),
+        ({"wait": "601"}, "wait"),
+        ({"wait": "soon"}, "wait"),
+        ({"wait": "nan"}, "wait"),
+        ({"since": "x" * 201}, "since"),
+    ],
+    ids=str,
+)
+def test_a_malformed_query_is_refused_in_words(standing: Pipeline, query: dict[str, str], field: str) -> None:
+    answer = standing.question(**query)
+    assert (answer.status_code, answer.json()["field"], answer.json()["instance"]) == (422, field, "/load")
+
+
+def test_a_malformed_decision_is_refused_in_words(standing: Pipeline) -> None:
+    answer = standing.decide({**DECISION, "floor": -1})
+    assert (answer.status_code, answer.json()["field"], answer.json()["instance"]) == (422, "floor", "/scaling")
 
 
 def test_a_body_too_large_and_a_wrong_address(standing: Pipeline) -> None:

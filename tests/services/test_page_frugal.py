@@ -29,7 +29,7 @@ DECISION = {
 @pytest.fixture(scope="module")
 def rich(standing: Pipeline) -> Pipeline:
     """A pipeline with jobs in many states."""
-    standing.load(decision=DECISION)
+    standing.decide(DECISION)
     standing.until_all_done(standing.submit_many(list(range(30))))
     standing.until(standing.submit(100_000, "fast"), "done")
     standing.client.delete(f"/api/jobs/{standing.submit(40)}")

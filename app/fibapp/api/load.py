@@ -1,17 +1,25 @@
-"""`POST /load` on the internal port: the operator asks for the load and says what it decided.
+"""The operator's questions on the internal port: what the load is, and what shall be shown of its decision.
 
-Asked is {seen, wait, decision}: the version of the load that the operator knows (null: none), how many seconds to wait for a material
-change (0 to 60), and its present decision {workers, floor, min, max, sentence, at} or null. API pods hold no token for the API server:
-what the page tells of scaling came this way.
+`GET /load?since=VERSION&wait=SECONDS`: `since` is the version of the load that the operator knows (none: answered at once), `wait` how many
+seconds to wait for a material change (0 to 600). Answered is {version, queued, running, seconds, running_seconds, oldest_wait_seconds,
+busy: {pod: {jobs, remaining_seconds}}, decision}, at once when it is news, otherwise after the wait. Seconds are those of one worker
+process; a job whose worker was lost counts as queued; a job's wait begins with its submission. `decision` is the one that is kept here, or
+null: by it the operator sees that a push was lost. As long as its question waits, the operator is there and its decision holds.
 
-Answered is {version, queued, running, seconds, running_seconds, oldest_wait_seconds, busy: {pod: {jobs, remaining_seconds}}}, at once when
-it is news, otherwise after the wait. Seconds are those of one worker process; a job whose worker was lost counts as queued; a job's wait
-begins with its submission. Errors are problem documents: 400 and 422 for a malformed question, 429 when too many wait, 503 while the
-database is away. A version means the same to every API pod, so any of them may be asked next.
+`PUT /scaling` with {workers, floor, min, max, sentence, at} keeps a decision; 204. API pods hold no token for the API server: what the page
+tells of scaling came this way.
+
+`POST /load` {seen, wait, decision} is both in one, with a wait of at most 60 s: operators of release 0.1 ask so.
+
+Errors are problem documents: 400 and 422 for a malformed question, 429 when too many wait, 503 while the database is away. A version means
+the same to every API pod, so any of them may be asked next.
 """
 
 import json
 import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -19,17 +27,19 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from fibapp.api.learner import Learner
 from fibapp.api.problems import MEDIA_TYPE, Problem, store_away
 from fibapp.api.strict import parse, validate
-from fibapp.api.watch import Crowded, Watch
-from fibapp.httpd import Answer
+from fibapp.api.watch import Crowded, HungUp, Watch
+from fibapp.httpd import Answer, Handle, Request
 from fibapp.load import measure
 from fibapp.store import Database, StoreAway
-from fibapp.store.load import Decision, LoadStore
+from fibapp.store.load import FRESH_SECONDS, Decision, LoadStore
 from fibapp.store.wakeup import Listener
 
 logger = logging.getLogger(__name__)
 
 PATH = "/load"
-MAX_WAIT_SECONDS = 60
+SCALING_PATH = "/scaling"
+MAX_WAIT_SECONDS = 600
+MAX_OLD_WAIT_SECONDS = 60
 MAX_WORKERS = 1_000_000
 
 
@@ -55,13 +65,20 @@ class DecisionIn(BaseModel):
     at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
 
 
+class Asked(BaseModel):
+    """The query of a question."""
+
+    since: Annotated[str, Field(max_length=200)] | None = None
+    wait: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)] = 0
+
+
 class LoadIn(BaseModel):
-    """What the operator asks."""
+    """What an operator of release 0.1 asks."""
 
     model_config = ConfigDict(strict=True)  # a newer operator may send more
 
     seen: Annotated[str, Field(max_length=200)] | None
-    wait: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS)]
+    wait: Annotated[float, Field(ge=0, le=MAX_OLD_WAIT_SECONDS)]
     decision: DecisionIn | None
 
 
@@ -73,24 +90,59 @@ class LoadRoute:
         self._learner = learner
         self._watch = Watch(lambda: measure(store.work(), learner.costs()), Listener(database))
 
-    def __call__(self, body: bytes) -> Answer:
-        """The load, at once or after the wait; a problem document when that is not possible."""
-        try:
-            asked = validate(LoadIn, parse(body))
-            if asked.decision is not None:
-                self._store.note(Decision(**asked.decision.model_dump()))
-            return _json(200, "application/json", self._watch.wait(asked.seen, asked.wait).document())
-        except Problem as problem:
-            return _problem(problem)
-        except StoreAway as error:
-            logger.warning("answering 503 to the operator: %s", error)
-            return _problem(store_away())
-        except Crowded:
-            return _problem(Problem(429, "Too many requests", "Too many requests wait for the load already."))
+    def handlers(self) -> dict[tuple[str, str], Handle]:
+        """What answers which method and path."""
+        return {
+            ("GET", PATH): lambda request: _answer(PATH, lambda: self._ask(request)),
+            ("PUT", SCALING_PATH): lambda request: _answer(SCALING_PATH, lambda: self._decide(request)),
+            ("POST", PATH): lambda request: _answer(PATH, lambda: self._ask_and_decide(request)),
+        }
+
+    def _ask(self, request: Request) -> Answer:
+        asked = validate(Asked, request.query)
+        confirmed = 0.0
+
+        def is_there() -> bool:
+            nonlocal confirmed
+            there = request.is_open()
+            if there and (confirmed == 0 or time.monotonic() - confirmed >= FRESH_SECONDS):
+                confirmed = time.monotonic()
+                self._store.confirm()
+            return there
+
+        load = self._watch.wait(asked.since, asked.wait, is_there).document()
+        decision = self._store.decision()
+        kept = {**asdict(decision), "at": decision.at.isoformat()} if decision else None
+        return _json(200, "application/json", {**load, "decision": kept})
+
+    def _decide(self, request: Request) -> Answer:
+        self._store.note(Decision(**validate(DecisionIn, parse(request.body)).model_dump()))
+        return 204, "application/json", b""
+
+    def _ask_and_decide(self, request: Request) -> Answer:
+        asked = validate(LoadIn, parse(request.body))
+        if asked.decision is not None:
+            self._store.note(Decision(**asked.decision.model_dump()))
+        return _json(200, "application/json", self._watch.wait(asked.seen, asked.wait, request.is_open).document())
 
 
-def _problem(problem: Problem) -> Answer:
-    return _json(problem.status, MEDIA_TYPE, problem.document(PATH))
+def _answer(path: str, answer: Callable[[], Answer]) -> Answer:
+    """The answer, or a problem document when there is none."""
+    try:
+        return answer()
+    except Problem as problem:
+        return _problem(path, problem)
+    except StoreAway as error:
+        logger.warning("answering 503 to the operator: %s", error)
+        return _problem(path, store_away())
+    except Crowded:
+        return _problem(path, Problem(429, "Too many requests", "Too many requests wait for the load already."))
+    except HungUp:
+        return _problem(path, Problem(408, "Request timeout", "Nobody waits for the answer any more."))
+
+
+def _problem(path: str, problem: Problem) -> Answer:
+    return _json(problem.status, MEDIA_TYPE, problem.document(path))
 
 
 def _json(status: int, kind: str, document: dict[str, Any]) -> Answer:

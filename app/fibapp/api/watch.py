@@ -35,6 +35,14 @@ class Crowded(Exception):
     """Too many wait already."""
 
 
+class HungUp(Exception):
+    """Who waited is not there any more."""
+
+
+def _always() -> bool:
+    return True
+
+
 class Watch:
     """Shares the looks among all who wait."""
 
@@ -50,8 +58,11 @@ class Watch:
         self._rest = 0.0
         threading.Thread(target=self._listen, name="load", daemon=True).start()
 
-    def wait(self, seen: str | None, seconds: float) -> Load:
-        """The load as soon as it is news to one who saw the version `seen`, at the latest after `seconds`. Raises StoreAway, Crowded."""
+    def wait(self, seen: str | None, seconds: float, is_there: Callable[[], bool] = _always) -> Load:
+        """The load as soon as it is news to one who saw the version `seen`, at the latest after `seconds`.
+
+        `is_there` is asked at each look whether somebody still waits. Raises StoreAway, Crowded, HungUp.
+        """
         end = time.monotonic() + seconds
         with self._changed:
             if self._waiting >= MAX_WAITING:
@@ -62,6 +73,8 @@ class Watch:
             try:
                 while True:
                     load = self._present()
+                    if not is_there():
+                        raise HungUp
                     now = time.monotonic()
                     if load.is_news(seen) or now >= end:
                         return load

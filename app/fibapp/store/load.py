@@ -42,6 +42,7 @@ NOTE = text(
     ON CONFLICT (one) DO UPDATE SET workers = excluded.workers, floor = excluded.floor, min = excluded.min, max = excluded.max,
         sentence = excluded.sentence, at = excluded.at, noted_at = now()"""
 )
+CONFIRM = text("UPDATE scaling SET noted_at = now() WHERE noted_at <= now() - :fresh * interval '1 second'")
 DECISION = text("SELECT workers, floor, min, max, sentence, at FROM scaling WHERE noted_at > now() - :valid * interval '1 second'")
 
 
@@ -78,6 +79,11 @@ class LoadStore:
         values = {name: getattr(decision, name) for name in Decision.__slots__}
         with self._database.connection() as connection:
             connection.execute(NOTE, {**values, "fresh": FRESH_SECONDS})
+
+    def confirm(self) -> None:
+        """The operator is there, so its decision holds; written at most once a minute."""
+        with self._database.connection() as connection:
+            connection.execute(CONFIRM, {"fresh": FRESH_SECONDS})
 
     def decision(self) -> Decision | None:
         """The present decision; None when there is none or nobody confirmed it lately."""

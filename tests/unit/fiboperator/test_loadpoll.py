@@ -4,11 +4,20 @@ from typing import Any
 
 from fiboperator import autoscale
 from fiboperator.autoscale import Load, Reading
-from fiboperator.loadpoll import AWAY_SECONDS, BACKOFF_CAP_SECONDS, Followed, News, Settled
+from fiboperator.loadpoll import (
+    AWAY_SECONDS,
+    BACKOFF_CAP_SECONDS,
+    BUSY_WAIT_SECONDS,
+    IDLE_WAIT_SECONDS,
+    Followed,
+    News,
+    Settled,
+)
 from fiboperator.spec import parse
 from tests.pipelines import fibpipeline
 
 WORKER = parse(fibpipeline()).spec.worker
+DECISION = {"workers": 3, "floor": 3, "min": 3, "max": 10, "sentence": "3 of 3-10 workers: nothing is queued"}
 
 
 def load(queued: int = 0, seconds: float = 0, **busy: float) -> Load:
@@ -85,9 +94,34 @@ def test_failures_are_repeated_less_and_less() -> None:
     assert followed.backoff() == delays[0]
 
 
-def test_the_question_carries_what_is_known_and_what_was_decided() -> None:
+def test_the_question_carries_what_is_known_and_nothing_else() -> None:
     followed = Followed()
-    assert followed.question(0) == {"seen": None, "wait": 0, "decision": None}
-    followed.heard(load(3, 3))
     followed.decision = {"floor": 3}
-    assert followed.question(55) == {"seen": "3:3", "wait": 55, "decision": {"floor": 3}}
+    assert (followed.question(0), followed.patience()) == ({"wait": "0.0"}, 0)
+    followed.heard(load())
+    assert (followed.question(600), followed.patience()) == ({"since": "0:0", "wait": "600.0"}, IDLE_WAIT_SECONDS)
+    followed.heard(load(3, 3))
+    assert followed.patience() == BUSY_WAIT_SECONDS, "what runs is getting less"
+
+
+def test_an_app_of_the_release_before_is_told_the_decision_with_the_question() -> None:
+    followed = Followed(decision={"floor": 3})
+    followed.heard(load(3, 3))
+    followed.answered({"version": "3:3"})
+    assert followed.old_question(55) == {"seen": "3:3", "wait": 55, "decision": {"floor": 3}}
+    assert not followed.has_to_push
+
+
+def test_a_decision_is_pushed_until_the_api_has_it() -> None:
+    followed = Followed(decision={**DECISION, "at": "now"})
+    assert not followed.has_to_push, "it may not be there yet"
+    followed.answered({"decision": None})
+    assert followed.has_to_push
+    followed.answered({"decision": {**DECISION, "at": "then"}})
+    assert not followed.has_to_push, "the time alone is no news"
+    followed.decision = {**DECISION, "floor": 4}
+    assert followed.has_to_push
+    followed.failed("no API pod answers", 0)
+    assert not followed.has_to_push, "it is asked first"
+    followed.answered({"decision": {**DECISION, "sentence": "older"}})
+    assert followed.has_to_push
