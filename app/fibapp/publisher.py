@@ -16,7 +16,7 @@ from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 from celery import Celery
 from kombu import Connection
 
-from fibapp.queue import EXCHANGE, QUEUE, TASK, dead_queue, event_exchange, exchange, queue
+from fibapp.queue import TASK, Topology
 from fibapp.store.outbox import Due
 
 logger = logging.getLogger(__name__)
@@ -44,9 +44,10 @@ class Outcome:
 class Publisher:
     """One connection to the broker for one thread. `connect` first; after any exception the connection is gone."""
 
-    def __init__(self, app: Celery, *, timeout: float = 5.0) -> None:
+    def __init__(self, app: Celery, topology: Topology, *, timeout: float = 5.0) -> None:
         """`timeout`, in seconds, bounds each wait for the broker: a frozen one or a memory alarm gives no answer at all."""
         self._app = app
+        self._topology = topology
         self._timeout = timeout
         self._broker: Connection | None = None
         self._connection: Any = None
@@ -80,7 +81,7 @@ class Publisher:
 
     def _open_channel(self) -> None:
         channel = self._connection.channel()
-        for item in (exchange, event_exchange, queue, dead_queue):
+        for item in (self._topology.exchange, self._topology.events, self._topology.queue, self._topology.dead_queue):
             item(channel).declare()
         channel.confirm_select()
         self._sequence = 0
@@ -104,7 +105,9 @@ class Publisher:
             for job in jobs:
                 self._sequence += 1
                 self._unconfirmed[self._sequence] = job.id
-                self._channel.basic_publish(self._message(job), exchange=EXCHANGE, routing_key=QUEUE, mandatory=True)
+                self._channel.basic_publish(
+                    self._message(job), exchange=self._topology.name, routing_key=self._topology.name, mandatory=True
+                )
             self._announce(jobs)
             deadline = time.monotonic() + self._timeout
             while self._unconfirmed:
@@ -121,7 +124,7 @@ class Publisher:
     def depth(self) -> int:
         """How many messages wait in the queue (those being worked on not counted). Raises BrokerAway, also when the queue is gone."""
         try:
-            return int(queue(self._channel).queue_declare(passive=True).message_count)
+            return int(self._topology.queue(self._channel).queue_declare(passive=True).message_count)
         except NotFound as error:
             self.close()
             raise BrokerAway("the queue is gone") from error
@@ -167,9 +170,9 @@ class Publisher:
                 "retries": 0,
                 "eta": None,
                 "expires": None,
-                "queue": QUEUE,
-                "exchange": EXCHANGE,
-                "routing_key": QUEUE,
+                "queue": self._topology.name,
+                "exchange": self._topology.name,
+                "routing_key": self._topology.name,
                 "hostname": self._origin,
                 "pid": os.getpid(),
                 "clock": 0,
@@ -181,7 +184,7 @@ class Publisher:
         self._sequence += 1  # in confirm mode every message of the channel is counted
         self._channel.basic_publish(
             Message(json.dumps(events), content_type="application/json", content_encoding="utf-8", delivery_mode=1),
-            exchange=event_exchange.name,
+            exchange=self._topology.events.name,
             routing_key="task.multi",
         )
 

@@ -11,7 +11,7 @@ from fibapp import httpd
 from fibapp.backoff import Backoff
 from fibapp.bell import Bell
 from fibapp.publisher import BrokerAway, Publisher, TopologyConflict
-from fibapp.queue import create_celery
+from fibapp.queue import Topology, create_celery
 from fibapp.settings import Settings
 from fibapp.store import Database, StoreAway
 from fibapp.store.outbox import Outbox
@@ -153,7 +153,9 @@ def run(settings: Settings) -> None:
         base_seconds=settings.relay_base_seconds,
         cap_seconds=settings.relay_cap_seconds,
     )
-    relay = Relay(outbox, Publisher(create_celery(settings)), Listener(database), grace_seconds=settings.relay_grace_seconds)
+    relay = Relay(
+        outbox, Publisher(create_celery(settings), Topology(settings.queue)), Listener(database), grace_seconds=settings.relay_grace_seconds
+    )
     httpd.serve(settings.listen_host, settings.relay_port, {"/healthz": httpd.health(relay.stuck), "/metrics": httpd.metrics})
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("postgresql://fib@localhost:5432/fib")
     broker_url: SecretStr = SecretStr("amqp://localhost:5672/fib")
     broker_api_url: str = ""
+    queue: str = Field(default="fib", min_length=1, max_length=200, description="Name of the queue and the exchanges in the broker")
     flower_basic_auth: SecretStr = SecretStr("")
     flower_cookie_secret: SecretStr = SecretStr("")
     flower_read_only: bool = True

@@ -17,7 +17,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from fibapp import logs
 from fibapp.jobs import Bounds
-from fibapp.queue import QUEUE, create_celery
+from fibapp.queue import create_celery
 from fibapp.settings import Settings, load_settings
 from fibapp.store import Database
 from fibapp.store.claims import ClaimStore
@@ -73,7 +73,7 @@ def work(settings: Settings, name: str, slot: Slot) -> int:
         pool=pool_of(worker),
         consumer_cls="fibworker.consumer:Consumer",
         concurrency=1,
-        queues=[QUEUE],
+        queues=[settings.queue],
         task_events=True,
         without_gossip=True,
         without_mingle=True,

@@ -19,7 +19,7 @@ from celery.concurrency.base import BasePool
 from celery.worker.state import task_ready
 
 from fibworker import fibonacci
-from fibworker.tasks import shown
+from fibworker.tasks import DEAD_LETTERS, shown
 from fibworker.work import Asked, Worker
 
 logger = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class Pool(BasePool):  # type: ignore[misc]
         """What Celery's tracer would say of each (failed, result, seconds), without the time it takes; None: dead letter."""
         outcomes = self.worker.work_together([message.brief for message in messages if message.brief])
         return [
-            None if outcome.ending == "poison" else (False, repr(shown(outcome.text)), outcome.seconds)
+            None if outcome.ending in DEAD_LETTERS else (False, repr(shown(outcome.text)), outcome.seconds)
             for outcome in (outcomes[UUID(message.request.id)] for message in messages)
         ]
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fibapp.store.claims import Held
 
-ENDINGS = ("done", "failed", "refused", "duplicate", "poison")
+ENDINGS = ("done", "failed", "refused", "duplicate", "poison", "unknown")
 """How a message can end, in the order of the counters."""
 
 _NOW = struct.Struct("=B16s16sd")

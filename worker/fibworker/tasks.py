@@ -10,6 +10,8 @@ from fibapp.queue import TASK
 from fibworker.work import Asked, Worker
 
 SHOWN_DIGITS = 100
+DEAD_LETTERS = {"poison": "crashed too often", "unknown": "is in no row of this pipeline's database"}
+"""Whose messages go to the dead-letter queue, for somebody to look at, and why: a crashed one's row says `failed` as well."""
 
 
 def register(app: Celery, worker: Worker) -> None:
@@ -20,9 +22,8 @@ def register(app: Celery, worker: Worker) -> None:
         """Compute the job whose id is the message's; if n and algorithm in the message are not the row's, the row decides."""
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
         outcome = worker.work(Asked(UUID(self.request.id), n, algorithm, redelivered))
-        if outcome.ending == "poison":
-            # The row says `failed`; the message goes to the dead-letter queue, for somebody to look at.
-            raise Reject(f"job {self.request.id} crashed too often", requeue=False)
+        if why := DEAD_LETTERS.get(outcome.ending):
+            raise Reject(f"job {self.request.id} {why}", requeue=False)
         return shown(outcome.text)
 
 

@@ -95,6 +95,10 @@ class Worker:
         outcomes: dict[UUID, Outcome] = {}
         for job_id, claim in answers.items():
             if isinstance(claim, str):
+                if claim == "unknown":
+                    logger.warning(
+                        "a message asks for job %s, which this pipeline's database does not know; it goes to the dead letters", job_id
+                    )
                 outcomes[job_id] = Outcome(claim, claim)
                 continue
             held = Held(job_id, claim.token)

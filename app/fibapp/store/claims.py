@@ -69,7 +69,7 @@ RELEASE_OTHERS = text(
     WHERE id <> :id AND token = :token AND state = 'running'"""
 )
 
-Refusal = Literal["duplicate", "poison"]
+Refusal = Literal["duplicate", "poison", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class ClaimStore:
     def claim(self, ids: Sequence[UUID], worker: str) -> dict[UUID, Claim | Refusal]:
         """Take the jobs, all with one token, or learn for each why not.
 
-        A refusal is "duplicate" (finished, cancelled, unknown or held by another) or "poison" (crashed too often).
+        A refusal is "duplicate" (finished, cancelled or held by another), "poison" (crashed too often) or "unknown": no such job here.
         """
         token = uuid4()
         values = {"ids": list(ids), "token": token, "worker": worker, "lease": self._lease, "max_crashes": self._max_crashes}
@@ -121,9 +121,13 @@ class ClaimStore:
                 answers[row.id] = Claim(row.id, token, row.n, row.algorithm) if row.state == "running" else "poison"
             if len(taken) < len(answers):
                 refused = [job_id for job_id, answer in answers.items() if answer == "duplicate"]
-                for row in connection.execute(WHY_NOT, {"ids": refused}):
-                    if row.state == "failed" and row.crashes >= self._max_crashes:
-                        answers[row.id] = "poison"
+                known = {row.id: row for row in connection.execute(WHY_NOT, {"ids": refused})}
+                for job_id in refused:
+                    found = known.get(job_id)
+                    if found is None:
+                        answers[job_id] = "unknown"
+                    elif found.state == "failed" and found.crashes >= self._max_crashes:
+                        answers[job_id] = "poison"
         return answers
 
     def renew(self, held: Sequence[Held]) -> set[UUID]:

@@ -19,9 +19,17 @@ def container(
         {pods.SECRETS_PATH: "secrets", "/tmp": "tmp"},  # noqa: S108 - an emptyDir of the pod's own
         imagePullPolicy=context.pipeline.spec.image_pull_policy,
         command=["python", "-m", *command],
-        env=pods.env(**variables),
+        env=pods.env(**variables, **_queue(context)),
         **fields,
     )
+
+
+def _queue(context: Context) -> dict[str, str]:
+    """FIB_QUEUE: on somebody else's broker another pipeline may be a neighbour, also one of the same name in another cluster."""
+    pipeline = context.pipeline
+    if not pipeline.spec.rabbitmq.external.secret_name:
+        return {}
+    return {"FIB_QUEUE": f"fib.{pipeline.namespace}.{pipeline.name}.{pipeline.uid[:8]}"}
 
 
 def pod_name() -> Object:

@@ -55,3 +55,13 @@ def test_the_queue_loses_nothing_by_configuration() -> None:
     assert queue.queue_arguments["x-queue-type"] == "quorum"
     assert queue.queue_arguments["x-dead-letter-routing-key"] == "fib.dead"
     assert queue.exchange.type == "topic"
+
+
+def test_a_name_of_its_own_keeps_everything_of_a_pipeline_apart_and_the_default_changes_nothing() -> None:
+    mine, default = configuration(Settings(queue="fib.team.demo.1a2b3c4d")), configuration(Settings())
+    names = ("task_default_queue", "task_default_exchange", "task_default_routing_key", "event_exchange", "control_exchange")
+    assert [default[name] for name in names] == ["fib", "fib", "fib", "celeryev", "celery"]
+    assert all(mine[name].startswith("fib.team.demo.1a2b3c4d") for name in names)
+    [queue] = mine["task_queues"]
+    assert (queue.name, queue.routing_key, queue.exchange.name) == ("fib.team.demo.1a2b3c4d",) * 3
+    assert queue.queue_arguments["x-dead-letter-routing-key"] == "fib.team.demo.1a2b3c4d.dead"

@@ -106,6 +106,17 @@ def test_what_is_switched_off_or_external_is_not_wanted() -> None:
     assert {"secret": {"name": "mine", "items": [{"key": "uri", "path": "fib_broker_url"}]}} in sources
 
 
+@pytest.mark.parametrize("name", ["demo-api", "demo-worker", "demo-flower"])
+def test_on_a_broker_of_somebody_else_the_queue_has_the_name_of_the_pipeline(name: str) -> None:
+    def queues(spec: dict[str, Any]) -> set[str]:
+        containers = children(spec)["Deployment", name]["spec"]["template"]["spec"]["containers"]
+        return {variable["value"] for each in containers for variable in each["env"] if variable["name"] == "FIB_QUEUE"}
+
+    pipeline = fibpipeline()["metadata"]
+    assert queues({}) == set()
+    assert queues({"rabbitmq": {"external": {"secretName": "mine"}}}) == {f"fib.{pipeline['namespace']}.demo.{pipeline['uid'][:8]}"}
+
+
 @pytest.mark.parametrize(
     ("spec", "rolled"),
     [

@@ -90,7 +90,7 @@ def test_a_database_that_is_away_is_waited_for() -> None:
     assert store.written == [("done", "13")]
 
 
-@pytest.mark.parametrize("refusal", ["duplicate", "poison"])
+@pytest.mark.parametrize("refusal", ["duplicate", "poison", "unknown"])
 def test_a_refused_claim_computes_nothing(refusal: Refusal) -> None:
     slot, store = Slot.create(), MemoryStore(refusal)
     assert worker(store, slot).work(again()).ending == refusal
