@@ -28,6 +28,14 @@ APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 MERGE: Final = "application/merge-patch+json"
 
 
+class _ApiClient(client.ApiClient):
+    """The client without the walk through each body and parameter that turns models into JSON: ours are JSON."""
+
+    def sanitize_for_serialization(self, obj: Any) -> Any:
+        """As it is."""
+        return obj
+
+
 class _Connections(rest.RESTClientObject):
     """Keeps its connections while the API server does (90 s): a pipeline that comes after a pause needs no handshakes."""
 
@@ -41,6 +49,7 @@ class Connection:
     def __init__(self, api: client.ApiClient) -> None:
         self._api = api
         self._client = DynamicClient(api)
+        self._resources: dict[str, Resource] = {}
         self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
         self.may_write: Callable[[str], bool] = lambda _: True
         """Whether a namespace may be written to at this moment; asked before each write."""
@@ -56,7 +65,7 @@ class Connection:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)
-        api = client.ApiClient(configuration)
+        api = _ApiClient(configuration)
         api.rest_client = _Connections(configuration)
         return cls(api)
 
@@ -65,18 +74,22 @@ class Connection:
 
     def path(self, kind: str, namespace: str | None, name: str | None = None) -> str:
         """The path of an object, or of all of a kind; without a namespace of all namespaces."""
-        api_version, plural = ALL_KINDS[kind]
-        group, _, version = api_version.rpartition("/")
-        resource = Resource(
-            prefix="apis" if group else "api",
-            group=group,
-            api_version=version,
-            kind=kind,
-            namespaced=True,
-            name=plural,
-            client=self._client,
-        )
-        return str(resource.path(name, namespace))
+        return str(self._resource(kind).path(name, namespace))
+
+    def _resource(self, kind: str) -> Resource:
+        if kind not in self._resources:
+            api_version, plural = ALL_KINDS[kind]
+            group, _, version = api_version.rpartition("/")
+            self._resources[kind] = Resource(
+                prefix="apis" if group else "api",
+                group=group,
+                api_version=version,
+                kind=kind,
+                namespaced=True,
+                name=plural,
+                client=self._client,
+            )
+        return self._resources[kind]
 
     async def request(
         self, method: str, action: str, path: str, *, query: Sequence[tuple[str, str]] = (), accept: str = "", **options: Any

@@ -81,13 +81,16 @@ class Contention:
 
     def repaired(self, pipeline: PipelineKey, child: Object, how: str, made: Object) -> None:
         """A child was written, and is `made` since then."""
-        if not stands_in(child, made):
-            return  # an admission webhook had its way at once: to write it again undoes nothing
         now, fights = self._clock(), self._fights.setdefault(pipeline, {})
         key, fingerprint = (child["kind"], child["metadata"]["name"], how), _fingerprint(child)
         fight = fights.get(key)
-        if fight is None or fight.wanted != fingerprint or now > fight.last + fight.pause + UNDONE_SECONDS:
-            fights[key] = _Fight(fingerprint, now, repairs=0 if fight is None or fight.wanted != fingerprint else 1)
+        if fight is None:
+            fights[key] = _Fight(fingerprint, now)
+            return
+        if not stands_in(child, made):
+            return  # an admission webhook had its way at once: to write it again undoes nothing
+        if fight.wanted != fingerprint or now > fight.last + fight.pause + UNDONE_SECONDS:
+            fights[key] = _Fight(fingerprint, now, repairs=0 if fight.wanted != fingerprint else 1)
             return
         fight.repairs, fight.last = fight.repairs + 1, now
 

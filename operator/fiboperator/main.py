@@ -23,6 +23,7 @@ from .reconcile import Reconciler
 from .resources import Release
 from .scaling import TELL_SECONDS
 from .scope import Scope
+from .stateless import NoDiffBase, NoProgress
 from .watches import Watches
 
 CONCURRENT_PASSES = 8
@@ -147,6 +148,8 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = 10
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
     scope = Scope.of(os.environ)
     settings.scanning.disabled = not scope.clusterwide
     queue: WorkQueue[PipelineKey] = WorkQueue()
