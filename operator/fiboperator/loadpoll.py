@@ -289,7 +289,7 @@ class LoadPolls:
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Let a connection that broke be a failure: aiohttp sends a GET or PUT again by itself, unseen, with the wait that it had.
 
-    https://github.com/aio-libs/aiohttp/pull/7297
+    https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client.py (IDEMPOTENT_METHODS)
     """
     try:
         return await handler(request)

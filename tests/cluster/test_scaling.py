@@ -55,12 +55,17 @@ def idle(loads: LoadServer) -> bool:
     return bool(loads.asked) and loads.asked[-1]["wait"] >= 540
 
 
+def bring_to_rest(namespace: Namespace, loads: LoadServer) -> None:
+    """Make a pipeline without work, and wait until its API knows of it."""
+    namespace.apply()
+    settled(namespace)
+    eventually(lambda: idle(loads) and (loads.decision or {}).get("max") == 10, "the poll to rest")
+
+
 def test_a_burst_raises_floor_and_workers_together_and_silence_only_the_floor_falls(
     operator: OperatorProcess, namespace: Namespace, loads: LoadServer
 ) -> None:
-    namespace.apply()
-    settled(namespace)
-    eventually(lambda: idle(loads), "the poll to rest")
+    bring_to_rest(namespace, loads)
     assert "nothing is queued" in eventually(lambda: reason(namespace), "the sentence")
     loads.set(300, 300.0)
     seen = set()
@@ -124,9 +129,7 @@ def test_an_api_out_of_reach_leaves_it_to_cpu_and_a_restart_forgets_nothing(
 def test_an_idle_pipeline_is_asked_once_in_ten_minutes_and_nothing_goes_with_it(
     operator: OperatorProcess, namespace: Namespace, loads: LoadServer
 ) -> None:
-    namespace.apply()
-    settled(namespace)
-    eventually(lambda: idle(loads), "the poll to rest")
+    bring_to_rest(namespace, loads)
     asked, passes = len(loads.asked), operator.passes()
     namespace.kubectl("annotate", "fib", "demo", "touched=yes")
     eventually(lambda: operator.passes() > passes, "a pass")
@@ -138,9 +141,7 @@ def test_an_idle_pipeline_is_asked_once_in_ten_minutes_and_nothing_goes_with_it(
 def test_a_decision_that_changes_while_nothing_is_queued_is_pushed_at_once_and_only_once(
     operator: OperatorProcess, namespace: Namespace, loads: LoadServer
 ) -> None:
-    namespace.apply()
-    settled(namespace)
-    eventually(lambda: idle(loads) and (loads.decision or {}).get("max") == 10, "the poll to rest")
+    bring_to_rest(namespace, loads)
     asked, decisions = len(loads.asked), loads.decisions
     namespace.apply({"worker": {"autoscaling": {"maxReplicas": 7}}})
     eventually(lambda: (loads.decision or {}).get("max") == 7, "the new bounds to be pushed", seconds=5)
@@ -149,9 +150,7 @@ def test_a_decision_that_changes_while_nothing_is_queued_is_pushed_at_once_and_o
 
 
 def test_a_push_that_is_refused_or_lost_is_repeated(operator: OperatorProcess, namespace: Namespace, loads: LoadServer) -> None:
-    namespace.apply()
-    settled(namespace)
-    eventually(lambda: idle(loads) and (loads.decision or {}).get("max") == 10, "the poll to rest")
+    bring_to_rest(namespace, loads)
     loads.refuses = 2
     namespace.apply({"worker": {"autoscaling": {"maxReplicas": 7}}})
     eventually(lambda: (loads.decision or {}).get("max") == 7, "the refused push to be repeated")
@@ -179,9 +178,7 @@ def test_the_app_of_the_release_before_is_asked_and_told_in_its_own_way(
 def test_a_restarted_api_is_told_the_decision_without_waiting_for_work(
     operator: OperatorProcess, namespace: Namespace, loads: LoadServer
 ) -> None:
-    namespace.apply()
-    settled(namespace)
-    eventually(lambda: idle(loads) and (loads.decision or {}).get("max") == 10, "the poll to rest")
+    bring_to_rest(namespace, loads)
     loads.keep(None)
     loads.hang_up()
     eventually(lambda: (loads.decision or {}).get("max") == 10, "the decision to be pushed again")

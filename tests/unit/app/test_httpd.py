@@ -45,3 +45,14 @@ def test_where_there_is_no_ipv6_all_addresses_are_those_of_ipv4(monkeypatch: pyt
     assert bind_address("", 8000) == bound
     assert bind_address("127.0.0.1", 8000) == "127.0.0.1:8000"
     assert bind_address("::1", 8000) == "[::1]:8000"
+
+
+def test_a_client_counts_as_there_until_it_hangs_up() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert httpd.is_open(ours)
+        theirs.sendall(b"more")
+        assert httpd.is_open(ours)
+        ours.recv(4)
+        theirs.close()
+        assert not httpd.is_open(ours)

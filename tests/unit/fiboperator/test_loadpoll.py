@@ -1,5 +1,6 @@
 """When the load of a pipeline calls for a pass. No sockets here: tests/cluster has them."""
 
+import socket
 from typing import Any
 
 from fiboperator import autoscale
@@ -12,6 +13,7 @@ from fiboperator.loadpoll import (
     Followed,
     News,
     Settled,
+    _kept_alive,
 )
 from fiboperator.spec import parse
 from tests.pipelines import fibpipeline
@@ -125,3 +127,12 @@ def test_a_decision_is_pushed_until_the_api_has_it() -> None:
     assert not followed.has_to_push, "it is asked first"
     followed.answered({"decision": {**DECISION, "sentence": "older"}})
     assert followed.has_to_push
+
+
+def test_an_api_pod_that_vanishes_without_a_word_is_noticed_within_a_minute() -> None:
+    with _kept_alive((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 9000))) as connection:
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, pause, tries = (
+            connection.getsockopt(socket.IPPROTO_TCP, option) for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + pause * tries <= 60
