@@ -70,9 +70,8 @@ class Workers:
         return len(self._running)
 
     def _run(self) -> None:
-        decision: dict[str, Any] | None = None
         while not self._end.wait(LOOK_SECONDS):
-            load = Load.model_validate(self._pipeline.load(decision=decision))
+            load = Load.model_validate(self._pipeline.load())
             worker = self._spec.spec.worker
             self._floor = autoscale.floor(Reading(load), worker, self._floor)
             if load.jobs or self._floor > worker.autoscaling.min_replicas:
@@ -81,14 +80,16 @@ class Workers:
                 self._scale(self._floor)
             self._measure()
             verdict = explain.explain(self._spec, Reading(load), self._children(), {})
-            decision = {
-                "workers": len(self),
-                "floor": self._floor,
-                "min": worker.autoscaling.min_replicas,
-                "max": worker.autoscaling.max_replicas,
-                "sentence": verdict.message,
-                "at": datetime.now(UTC).isoformat(),
-            }
+            self._pipeline.decide(
+                {
+                    "workers": len(self),
+                    "floor": self._floor,
+                    "min": worker.autoscaling.min_replicas,
+                    "max": worker.autoscaling.max_replicas,
+                    "sentence": verdict.message,
+                    "at": datetime.now(UTC).isoformat(),
+                }
+            )
 
     def _scale(self, wanted: int) -> None:
         while len(self._running) < wanted:
