@@ -2,30 +2,33 @@
 # `make image` names them fibpipeline.invalid/operator and fibpipeline.invalid/app, as the manifests do.
 ARG PYTHON_IMAGE=python:3.13-slim
 
-# pip and setuptools stay in an environment of their own, so that neither is in the images. The dependencies and the code are
+# setuptools stays in an environment of its own, so that it is not in the images. The dependencies and the code are
 # separate layers: a change of the code alone is built, and travels to the nodes, in seconds.
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1 PIP_CONSTRAINT=/src/constraints.txt
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1 PIP_CONSTRAINT=/src/constraints.txt PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv && mkdir operator app worker
+RUN python3 -m venv --without-pip /opt/build && python3 -m venv --without-pip /opt/venv && mkdir operator app worker
 COPY pyproject.toml constraints.txt ./
-RUN /opt/build/bin/pip install "setuptools>=77"
+RUN pip --python /opt/build/bin/python install "setuptools>=77"
+# The dependencies of an image are an extra of the project; asked for by themselves they need no build of it.
+RUN python3 -c "import pathlib, tomllib; extras = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']['optional-dependencies']; \
+    [pathlib.Path(f'{name}.txt').write_text('\\n'.join(extras[name])) for name in ('operator', 'app')]"
 
 FROM build AS operator-dependencies
-RUN /opt/build/bin/pip --python /opt/venv/bin/python install ".[operator]"
+RUN pip --python /opt/venv/bin/python install --requirement operator.txt
 
 FROM build AS app-dependencies
-RUN /opt/build/bin/pip --python /opt/venv/bin/python install ".[app]"
+RUN pip --python /opt/venv/bin/python install --requirement app.txt
 
 FROM build AS operator-code
 COPY crds crds
 COPY operator operator
-RUN /opt/build/bin/pip install --no-deps --no-build-isolation --target /opt/code .
+RUN pip --python /opt/build/bin/python install --no-deps --no-build-isolation --target /opt/code .
 
 FROM build AS app-code
 COPY app app
 COPY worker worker
-RUN /opt/build/bin/pip install --no-deps --no-build-isolation --target /opt/code .
+RUN pip --python /opt/build/bin/python install --no-deps --no-build-isolation --target /opt/code .
 
 FROM ${PYTHON_IMAGE} AS runtime
 # USER: the numeric uid has no entry in passwd, and kopf asks for a name.

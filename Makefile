@@ -14,11 +14,19 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.ready ## make the Python environment in .venv
-$(VENV)/.ready: pyproject.toml constraints.txt
+# --no-compile: Python compiles what is imported when it is imported, a small part of all that is installed.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
+$(VENV)/.ready: $(VENV)/.lab
+	@echo "Installing the Python packages of the tests into $(VENV) ..." >&2
+	@$(PIP_INSTALL) '.[operator,app,lab,dev,e2e]'
+	@touch $@
+
+# The little that the lab and the demo need.
+$(VENV)/.lab: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
-	@echo "Installing the Python packages into $(VENV) ..." >&2
+	@echo "Installing the Python packages of the lab into $(VENV) ..." >&2
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[operator,app,lab,dev,e2e]'
+	@$(PIP_INSTALL) '.[lab]'
 	@touch $@
 
 lint: venv ## ruff, mypy, yamllint and shellcheck
@@ -73,19 +81,19 @@ bench-scaling: venv ## measure scaling by the backlog beside other rules on the 
 bench-operator: venv ## measure the operator on a real API server, beside kubectl and usual kopf operators (about 10 minutes)
 	$(LAB) build && $(BIN)/python -m bench.operator
 
-lab-up: venv ## a real Kubernetes on this machine, from packages (the first time builds it: about 10 minutes)
+lab-up: $(VENV)/.lab ## a real Kubernetes on this machine, from packages (the first time builds it: about 10 minutes)
 	$(LAB) up
 
-lab-down: venv ## stop the lab and leave nothing behind
+lab-down: $(VENV)/.lab ## stop the lab and leave nothing behind
 	$(LAB) down
 
-lab-status: venv ## what runs in the lab
+lab-status: $(VENV)/.lab ## what runs in the lab, and how long its parts took to build
 	$(LAB) status
 
-lab-env: venv ## the exports for kubectl: eval "$(make -s lab-env)"
+lab-env: $(VENV)/.lab ## the exports for kubectl: eval "$(make -s lab-env)"
 	@$(LAB) env
 
-lab-images: venv ## rebuild the project's images and load them into the running lab
+lab-images: $(VENV)/.lab ## rebuild the project's images and load them into the running lab
 	$(LAB) images
 
 image: ## build both images with docker
@@ -104,8 +112,8 @@ pictures: venv /usr/bin/chromium /usr/bin/pngquant ## take the pictures in docs/
 constraints: venv ## pin the versions that are installed now
 	( sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable ) > constraints.new && mv constraints.new constraints.txt
 
-demo: venv ## from nothing to a Ready pipeline (CLUSTER=lab|kind|current)
+demo: $(VENV)/.lab ## from nothing to a Ready pipeline (CLUSTER=lab|kind|current)
 	$(BIN)/python -m demo up
 
-demo-down: venv ## undo the demo
+demo-down: $(VENV)/.lab ## undo the demo
 	$(BIN)/python -m demo down

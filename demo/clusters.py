@@ -53,7 +53,6 @@ def connect(name: str) -> Target:
 
 def _lab() -> Target:
     _run(sys.executable, "-m", "lab", "up")
-    _run(sys.executable, "-m", "lab", "images")
     return connect("lab")
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_KEY = ".key"
+KEY = ".key"
+"""Name of the file in a result's folder that holds the hash of its inputs."""
 
 
 def digest(*parts: str | bytes | Path) -> str:
@@ -35,7 +36,7 @@ def _files(path: Path) -> Iterable[Path]:
 def is_fresh(folder: Path, key: str) -> bool:
     """True if `folder` was completed for `key`."""
     try:
-        return (folder / _KEY).read_text() == key
+        return (folder / KEY).read_text() == key
     except OSError:
         return False
 
@@ -51,7 +52,7 @@ def refresh(folder: Path, key: str, build: Callable[[Path], None]) -> bool:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     build(fresh)
-    (fresh / _KEY).write_text(key)
+    (fresh / KEY).write_text(key)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from lab import cluster, status
+from lab import builder, cluster, status
 from lab.console import say, step
 from lab.settings import LabError, Settings
 
@@ -108,7 +108,7 @@ def _images(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _build(settings: Settings, _: argparse.Namespace) -> int:
-    say("built" if cluster.prepare(settings) else "everything was built already")
+    say("built" if builder.prepare(settings) else "everything was built already")
     return 0
 
 

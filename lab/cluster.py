@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from lab import addons, cache, cgroups, controlplane, golang, images, loading, namespaces, network, node, pki, preflight, process, store
+from lab import addons, builder, cache, cgroups, controlplane, loading, namespaces, network, node, pki, process, store
 from lab.console import say
 from lab.settings import INGRESS_ADDRESS, REPOSITORY, LabError, Node, Settings
 
@@ -30,40 +31,42 @@ def kubectl(settings: Settings, *arguments: str, check: bool = True) -> str:
         return ""
 
 
-def prepare(settings: Settings) -> bool:
-    """Build everything the lab is made of; True if something had to be built."""
-    preflight.check()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with cache.locked(settings.home / "locks" / "build", lambda: say("waiting: another build is running")):
-        return _build(settings)
-
-
-def _build(settings: Settings) -> bool:
-    if golang.missing(settings):
-        # The compiler keeps the cores busy; while the modules come over the network, the Debian roots do too.
-        with ThreadPoolExecutor(1) as pool:
-            downloads = pool.submit(golang.download)
-            stand_ins = images.ensure(settings, images.STAND_INS)
-            downloads.result()
-    else:
-        stand_ins = images.ensure(settings, images.STAND_INS)
-    programs = golang.build(settings)
-    system = images.ensure(settings, images.SYSTEM)
-    project = images.ensure_project(settings)
-    prepared = store.prepare(settings)
-    return any((programs, stand_ins, system, project, prepared))
-
-
 def up(settings: Settings) -> bool:
-    """Bring the lab up, from whatever state it is in; False if it was up already and nothing changed."""
-    changed = reload_images(settings)
-    with cache.locked(settings.home / "locks" / "run", lambda: say("waiting: another command changes the lab")):
-        return _start(settings) or bool(changed)
+    """Bring the lab up, from whatever state it is in; False if it was up already and nothing changed.
+
+    The control plane starts while the last parts are still built.
+    """
+    changed = bool(reload_images(settings, early=lambda: _early(settings)))
+    with _changing(settings):
+        return _start(settings) or changed
+
+
+def _changing(settings: Settings) -> AbstractContextManager[None]:
+    return cache.locked(settings.home / "locks" / "run", lambda: say("waiting: another command changes the lab"))
+
+
+def _early(settings: Settings) -> None:
+    with _changing(settings):
+        _same_size(settings)
+        _start_control_plane(settings)
 
 
 def _start(settings: Settings) -> bool:
     _same_size(settings)
     begin = time.monotonic()
+    changed = _start_control_plane(settings)
+    changed |= _start_nodes(settings, begin)
+    process.wait_for("the API server", lambda: kubectl(settings, "get", "--raw", "/readyz", check=False) == "ok", 90)
+    if changed:
+        addons.apply(settings)
+        say(f"API server ready, add-ons applied ({time.monotonic() - begin:.1f} s after the start)")
+    changed |= _start_host_programs(settings)
+    _wait_ready(settings, begin if changed else None)
+    return changed
+
+
+def _start_control_plane(settings: Settings) -> bool:
+    """Start etcd, the API server and the controllers unless they run; True if something was started."""
     changed = pki.ensure(settings)
     settings.logs.mkdir(parents=True, exist_ok=True)
     if not namespaces.is_running(settings, controlplane.NAME):
@@ -81,6 +84,12 @@ def _start(settings: Settings) -> bool:
     if not network.is_connected(control_plane):
         network.connect_control_plane(control_plane, settings.nodes)
         changed = True
+    return changed
+
+
+def _start_nodes(settings: Settings, begin: float) -> bool:
+    """Start the nodes that do not run and connect them; True if there were any."""
+    control_plane, changed = namespaces.inner_pid(settings, controlplane.NAME), False
     started = [each for each in settings.nodes if not node.is_running(settings, each)]
     if started:
         with ThreadPoolExecutor(2) as pool:
@@ -90,12 +99,6 @@ def _start(settings: Settings) -> bool:
         if each in started or not network.has_node(control_plane, each):
             node.connect(settings, each)
             changed = True
-    process.wait_for("the API server", lambda: kubectl(settings, "get", "--raw", "/readyz", check=False) == "ok", 90)
-    if changed:
-        addons.apply(settings)
-        say(f"API server ready, add-ons applied ({time.monotonic() - begin:.1f} s after the start)")
-    changed |= _start_host_programs(settings)
-    _wait_ready(settings, begin if changed else None)
     return changed
 
 
@@ -164,13 +167,16 @@ def _wait_ready(settings: Settings, begin: float | None) -> None:
         namespace, name = what.split("/")
         kubectl(settings, "rollout", "status", f"--namespace={namespace}", f"deployment/{name}", f"--timeout={_READY_SECONDS}s")
     tell("CoreDNS and Traefik ready")
+
+
+def wait_for_metrics(settings: Settings) -> None:
+    """Return when the metrics API has figures of every node: some ten seconds after the nodes, and only autoscaling needs them."""
     process.wait_for("the metrics API", lambda: metrics_api_answers(settings), _READY_SECONDS, 0.3)
-    tell("metrics API answers")
 
 
 def down(settings: Settings) -> bool:
     """Stop the lab, whatever is left of it, and leave nothing behind; True if there was something."""
-    with cache.locked(settings.home / "locks" / "run", lambda: say("waiting: another command changes the lab")):
+    with _changing(settings):
         if not settings.run.exists():
             return False  # what there is on the machine belongs to a lab with another FIBLAB_HOME
         folder = settings.run / "processes"
@@ -214,10 +220,13 @@ def _node(settings: Settings, number: int) -> Node:
     return Node(number)
 
 
-def reload_images(settings: Settings) -> list[str]:
-    """Rebuild what changed and load it into the running nodes; the names of the images that were loaded."""
+def reload_images(settings: Settings, early: Callable[[], None] = lambda: None) -> list[str]:
+    """Rebuild what changed and load it into the running nodes; the names of the images that were loaded.
+
+    `early` is called as soon as the control plane's programs are there.
+    """
     before = store.imported(settings)
-    prepare(settings)
+    builder.prepare(settings, early)
     after = store.imported(settings)
     changed = [key for key, value in after.items() if key != "containerd" and before.get(key) != value]
     if changed:
@@ -235,6 +244,7 @@ def run_with(settings: Settings, command: list[str]) -> int:
     was_up = namespaces.is_running(settings, controlplane.NAME)
     try:
         up(settings)
+        wait_for_metrics(settings)
         path = f"{settings.bin}:{os.environ.get('PATH', '')}"
         return subprocess.run(command, env={**os.environ, **environment(settings), "PATH": path}, check=False).returncode
     finally:

@@ -9,6 +9,8 @@ from lab.settings import BRIDGE, CONTROL_PLANE_ADDRESS, LAB, POD_CIDR, SERVICE_C
 
 NAME = "control-plane"
 API_URL = f"https://{CONTROL_PLANE_ADDRESS}:6443"
+# Of use with nodes only, and perhaps not built yet while the control plane starts.
+_AFTER_THE_NODES = ("metrics-server", "local-path-provisioner")
 # With the default 20 requests a second a thousand pods wait on the client's own limiter.
 _FAST_CLIENT = ("--kube-api-qps=300", "--kube-api-burst=600")
 
@@ -20,7 +22,7 @@ def plan(settings: Settings) -> dict[str, Any]:
         "setup": [["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"]],
         "wait_link": BRIDGE,
         "programs": [
-            _program(settings, name, flags) | ({"after": str(nodes_registered(settings))} if name == "metrics-server" else {})
+            _program(settings, name, flags) | ({"after": str(nodes_registered(settings))} if name in _AFTER_THE_NODES else {})
             for name, flags in (
                 ("etcd", _etcd(settings)),
                 ("kube-apiserver", _apiserver(settings)),

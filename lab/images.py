@@ -1,22 +1,23 @@
-"""Container images without a registry: Debian roots by mmdebstrap, images by buildah, archives for containerd.
+"""Container images without a registry: stand-ins from Debian packages, system images from one binary, the project's by buildah.
 
-An image is a folder in lab/images: `image.toml` says its name and where its content comes from (Debian packages, a Go binary,
-a C file), `Containerfile` the rest.
+An image of the lab is a folder in lab/images: `image.toml` says its name, where its content comes from (Debian packages, a Go binary,
+a C file), which files are added and how it is configured; `setup.sh` runs inside the Debian root once the packages are installed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import cache
-from lab.console import say, step
+from lab import archive as archives
+from lab import cache, parts
+from lab.console import say
 from lab.process import run
 from lab.settings import LAB, REPOSITORY, LabError, Settings
 
@@ -67,8 +68,17 @@ def archive(settings: Settings, key: str) -> Path:
 
 
 def root(settings: Settings, key: str) -> Path:
-    """The unpacked root file system of a stand-in (for lab.services)."""
-    return settings.images / key / "root"
+    """The unpacked root file system of a built stand-in (for lab.services)."""
+    folder = settings.home / "unpacked" / key
+    with cache.locked(settings.home / "locks" / f"unpack-{key}"):
+        cache.refresh(folder, (settings.images / key / cache.KEY).read_text(), lambda target: _unpack(settings, key, target))
+    return folder
+
+
+def _unpack(settings: Settings, key: str, target: Path) -> None:
+    archives.unpack(archive(settings, key), target)
+    # A container runtime writes this file; who uses the root without one needs it too.
+    (target / "etc/hosts").write_text("127.0.0.1 localhost\n")
 
 
 def check_version(status: str, package: str, wanted: str) -> str:
@@ -105,6 +115,16 @@ class Buildah:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def load(self, name: str, archive: Path, log: Path) -> None:
+        """Put an archive's image into the storage under its `name`, unless this very archive is there."""
+        note = self.settings.home / "buildah-loaded" / cache.digest(name)
+        wanted = (archive.parent / cache.KEY).read_text()
+        if note.exists() and note.read_text() == wanted:
+            return
+        self("pull", "--quiet", f"docker-archive:{archive}:{name}", log=log)
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(wanted)
+
     def build(self, name: str, context: Path, *arguments: str | Path, log: Path) -> None:
         """Build `context` into the local storage under `name`."""
         self("build", "--pull-never", "--format", "docker", "--tag", name, *arguments, context, log=log)
@@ -114,34 +134,29 @@ class Buildah:
         target.unlink(missing_ok=True)
         self("push", "--quiet", name, f"docker-archive:{target}:{name}")
 
-    def unpack(self, name: str, target: Path) -> None:
-        """Copy an image's file system into a folder."""
-        container = self("from", "--pull-never", name).strip()
-        try:
-            run("cp", "-a", "--reflink=auto", f"{self('mount', container).strip()}/.", target)
-        finally:
-            self("rm", container)
+
+def binaries(key: str) -> list[str]:
+    """The Go programs (names in bin/) that an image is made from."""
+    binary = load(key).recipe.get("binary")
+    return [binary] if binary else []
 
 
-def recipe_key(settings: Settings, image: Image) -> str:
+def recipe_key(settings: Settings, key: str) -> str:
     """Hash of everything the image is made from."""
-    parts: list[str | Path] = [LAB / "images" / image.key]
-    if binary := image.recipe.get("binary"):
-        parts.append(settings.bin / binary)
-    return cache.digest(*parts)
+    return cache.digest(LAB / "images" / key, *(settings.bin / binary for binary in binaries(key)))
 
 
 def ensure(settings: Settings, keys: Iterable[str]) -> list[str]:
     """Build the stand-in and system images of `keys` that are missing or stale; return those that were built."""
     built = []
     for key in keys:
-        image = load(key)
-        if cache.is_fresh(settings.images / key, recipe_key(settings, image)):
+        if cache.is_fresh(settings.images / key, recipe_key(settings, key)):
             continue
         with cache.locked(settings.home / "locks" / f"image-{key}", lambda key=key: say(f"waiting: someone else builds the image {key}")):  # type: ignore[misc]
-            wanted = recipe_key(settings, image)
+            wanted = recipe_key(settings, key)
             if not cache.is_fresh(settings.images / key, wanted):
-                with step(f"image {image.name}"):
+                image = load(key)
+                with parts.part(settings, f"image {image.name}"):
                     cache.refresh(settings.images / key, wanted, lambda folder, image=image: _build(settings, image, folder))  # type: ignore[misc]
                 built.append(key)
     return built
@@ -149,39 +164,37 @@ def ensure(settings: Settings, keys: Iterable[str]) -> list[str]:
 
 def _build(settings: Settings, image: Image, folder: Path) -> None:
     log = settings.home / "build-logs" / f"image-{image.key}.log"
-    source = LAB / "images" / image.key
-    context = folder / "context"
-    shutil.copytree(source, context)
+    source, layers = LAB / "images" / image.key, []
     if debian := image.recipe.get("debian"):
-        # Kept on its own: a changed Containerfile must not cost another bootstrap.
-        system = settings.home / "roots" / image.key
-        cache.refresh(
-            system, cache.digest(json.dumps(debian, sort_keys=True)), lambda target: _debian_root(debian, target / "root.tar", log)
-        )
-        os.link(system / "root.tar", context / "root.tar")
-    if binary := image.recipe.get("binary"):
-        shutil.copy2(settings.bin / binary, context / binary)
+        # Kept on its own: a changed entry script must not cost another bootstrap.
+        system, setup = settings.home / "roots" / image.key, source / "setup.sh"
+        key = cache.digest(json.dumps(debian, sort_keys=True), setup)
+        cache.refresh(system, key, lambda target: _debian_root(debian, setup, target / "root.tar", log))
+        layers.append(system / "root.tar")
     if c_file := image.recipe.get("compile"):
-        run("gcc", "-static", "-Os", "-s", "-o", context / Path(c_file).stem, context / c_file, log=log)
-    buildah = Buildah(settings)
-    buildah.build(image.name, context, "--file", context / "Containerfile", log=log)
-    buildah.save(image.name, folder / "image.tar")
-    if image.recipe.get("debian"):
-        buildah.unpack(image.name, folder / "root")
-        # A container runtime writes this file; who uses the root without one needs it too.
-        (folder / "root/etc/hosts").write_text("127.0.0.1 localhost\n")
-    shutil.rmtree(context)
+        run("gcc", "-static", "-Os", "-s", "-o", folder / Path(c_file).stem, source / c_file, log=log)
+    if files := image.recipe.get("files"):
+        places = (source, folder, settings.bin)
+        found = {target: next(place / name for place in places if (place / name).is_file()) for target, name in files.items()}
+        archives.files_layer(folder / "files.tar", found)
+        layers.append(folder / "files.tar")
+    archives.write(folder / "image.tar", image.name, layers, image.recipe["config"])
+    (folder / "files.tar").unlink(missing_ok=True)
 
 
-def _debian_root(debian: dict[str, Any], target: Path, log: Path) -> None:
+def _debian_root(debian: dict[str, Any], setup: Path, target: Path, log: Path) -> None:
     options = [
         "--variant=minbase",
         # A testing suite's Release file may be past its date; its signature is still checked.
         '--aptopt=Acquire::Check-Valid-Until "false"',
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
+        # The root is thrown away with the build, so nothing is gained by waiting for the disk.
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "info", "lintian", "locale")),
+        # A container runtime brings its own devices.
+        "--skip=output/dev",
         "--include=" + ",".join(debian["packages"]),
         *(f"--extract-hook={command}" for command in debian.get("commands", [])),
+        f"--customize-hook=chroot $1 sh < {shlex.quote(str(setup))}",
     ]
     run("mmdebstrap", "--quiet", *options, debian["suite"], target, MIRROR, log=log)
     check_version(run("tar", "-xOf", target, "./var/lib/dpkg/status"), debian["package"], debian["version"])
@@ -214,7 +227,7 @@ def _pip_mounts(folder: Path) -> list[str]:
 def project_key(target: str) -> str:
     """Hash of everything a project image is made from, its base included."""
     inputs = [REPOSITORY / name for name in PROJECT_INPUTS[target] if (REPOSITORY / name).exists()]
-    return cache.digest(LAB / "images" / "python", *inputs)
+    return cache.digest(project_image(target), LAB / "images" / "python", *inputs)
 
 
 def project_version() -> str:
@@ -236,7 +249,7 @@ def ensure_project(settings: Settings, targets: Sequence[str] = PROJECT) -> list
     keys = {target: project_key(target) for target in targets}
     stale = [target for target, key in keys.items() if not cache.is_fresh(settings.images / target, key)]
     for target in stale:
-        with cache.locked(settings.home / "locks" / "project-images"), step(f"image {project_image(target)}"):
+        with cache.locked(settings.home / "locks" / "project-images"), parts.part(settings, f"image {project_image(target)}"):
             cache.refresh(settings.images / target, keys[target], lambda folder, target=target: _build_project(settings, target, folder))  # type: ignore[misc]
     return stale
 
@@ -244,6 +257,7 @@ def ensure_project(settings: Settings, targets: Sequence[str] = PROJECT) -> list
 def _build_project(settings: Settings, target: str, folder: Path) -> None:
     name, log = project_image(target), settings.home / "build-logs" / f"image-{target}.log"
     ensure(settings, ["python"])
+    Buildah(settings).load(PYTHON_IMAGE, archive(settings, "python"), log)
     Buildah(settings).build(
         name,
         REPOSITORY,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 
-from lab import cluster, controlplane, images, namespaces, node, process
+from lab import cluster, controlplane, images, namespaces, node, parts, process
 from lab.settings import KUBERNETES_VERSION, Settings
 
 
 def text(settings: Settings) -> str:
-    """Nodes, components, images and URLs, for a person."""
+    """Nodes, components, images, the last build's times and URLs, for a person."""
     up = namespaces.is_running(settings, controlplane.NAME)
     lines = [f"Lab in {settings.home}: " + ("up" if up else "not up (`python -m lab up`)")]
     if up:
         lines += [*_nodes(settings), *_components(settings)]
     lines += _images(settings)
+    if built := parts.table(settings):
+        lines += ["", "The last build", *built]
     if up:
         lines += [
             "",

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lab import cache, golang, images, loading
-from lab.console import step
+from lab import cache, golang, images, loading, parts
 from lab.process import run, wait_for
 from lab.settings import Settings
 
@@ -32,7 +31,7 @@ def imported(settings: Settings) -> dict[str, str]:
 def _built(settings: Settings) -> dict[str, str]:
     """Hash of every built image's archive, by image."""
     keys = (*images.SYSTEM, *images.STAND_INS, *images.PROJECT)
-    return {key: (settings.images / key / ".key").read_text() for key in keys if (settings.images / key / ".key").exists()}
+    return {key: (settings.images / key / cache.KEY).read_text() for key in keys if (settings.images / key / cache.KEY).exists()}
 
 
 def _containerd_key() -> str:
@@ -54,7 +53,7 @@ def prepare(settings: Settings) -> bool:
         _remember(settings, "containerd", _containerd_key())
     noted, built = imported(settings), _built(settings)
     changed = [key for key, value in built.items() if noted.get(key) != value]
-    with step(f"image store: {', '.join(changed)}"), _containerd(settings) as address:
+    with parts.part(settings, f"image store: {', '.join(changed)}"), _containerd(settings) as address:
         for key in changed:
             loading.import_archive(loading.ctr(settings, address), images.archive(settings, key))
             _remember(settings, key, built[key])

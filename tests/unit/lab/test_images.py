@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lab import images
@@ -39,10 +41,18 @@ def test_a_missing_package_is_named() -> None:
 
 
 @pytest.mark.parametrize("key", [*images.STAND_INS, *images.SYSTEM])
-def test_every_image_has_a_recipe_and_an_exec_form_entry(key: str) -> None:
+def test_every_image_has_a_recipe_with_a_command_and_the_files_it_names(key: str) -> None:
     image = images.load(key)
     assert ":" in image.name
-    assert 'ENTRYPOINT ["' in (text := (LAB / "images" / key / "Containerfile").read_text()) or 'CMD ["' in text
+    assert "Entrypoint" in image.recipe["config"] or "Cmd" in image.recipe["config"]
+    made = {*images.binaries(key), Path(image.recipe.get("compile", "")).stem}
+    for name in image.recipe.get("files", {}).values():
+        assert name in made or (LAB / "images" / key / name).is_file()
+
+
+@pytest.mark.parametrize("key", images.STAND_INS)
+def test_every_stand_in_sets_its_debian_root_up(key: str) -> None:
+    assert (LAB / "images" / key / "setup.sh").is_file()
 
 
 def test_the_stand_ins_carry_the_official_names() -> None:

@@ -1,4 +1,4 @@
-// Kube is every Kubernetes program in one binary: the name it is called by picks the program.
+// Kube is every Kubernetes program in one binary, and the makers of certificates: the name it is called by picks the program.
 package main
 
 import (
@@ -18,8 +18,6 @@ import (
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	kubeadm "k8s.io/kubernetes/cmd/kubeadm/app"
-	kubeadmutil "k8s.io/kubernetes/cmd/kubeadm/app/util/errors"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
@@ -29,13 +27,8 @@ var programs = map[string]func() int{
 	"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
 	"kube-proxy":              func() int { return cli.Run(proxy.NewProxyCommand()) },
 	"kubelet":                 func() int { return cli.Run(kubelet.NewKubeletCommand(context.Background())) },
-	"kubeadm":                 runKubeadm,
+	"certificates":            runCertificates,
 	"kubectl":                 runKubectl,
-}
-
-func runKubeadm() int {
-	kubeadmutil.HandleError(kubeadm.Run())
-	return 0
 }
 
 func runKubectl() int {
