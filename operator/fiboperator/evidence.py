@@ -8,13 +8,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
+from . import external
 from .blocking import Told, unexplained
 from .children import ChildKey
 from .cluster import Cluster
 from .errors import ApiError
 from .health import Verdict
+from .names import Component
 from .resources.objects import Object
 from .spec import Pipeline
 
@@ -26,6 +28,13 @@ PATIENCE_SECONDS: Final = 5.0
 EXPLANATION_SECONDS: Final = 3.0
 
 logger = logging.getLogger(__name__)
+
+
+class Secrets(NamedTuple):
+    """The Secrets that the spec names, by name: what is wrong with one, or why nobody knows."""
+
+    lacking: Mapping[str, str]
+    unseen: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -46,14 +55,28 @@ class Evidence:
     """Whether some kind of child cannot be watched: then nobody knows how the components are."""
 
 
-async def gather(cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object], now: str) -> Evidence:
-    """Look at what the spec names and what is in trouble without saying why. `now` is an RFC 3339 time."""
-    wanted, in_trouble = named_secrets(pipeline), unexplained(live)
+async def look_at_secrets(cluster: Cluster, pipeline: Pipeline) -> Secrets:
+    """Look at the Secrets that the spec names. Costs a request for each of them."""
+    wanted, uses = named_secrets(pipeline), external.secret_names(pipeline)
+    by_secret = {name: [component for component, used in uses.items() if used == name] for name in wanted}
+    lacks = await asyncio.gather(*(_lack(cluster, pipeline.namespace, name, keys, by_secret[name]) for name, keys in wanted.items()))
+    return Secrets(
+        {name: lack for name, (lack, _) in zip(wanted, lacks, strict=True) if lack},
+        {name: why for name, (_, why) in zip(wanted, lacks, strict=True) if why},
+    )
+
+
+async def gather(
+    cluster: Cluster, pipeline: Pipeline, live: Mapping[ChildKey, Object], now: str, secrets: Secrets | None = None
+) -> Evidence:
+    """Look at what the spec names and what is in trouble without saying why. `now` is an RFC 3339 time.
+
+    `secrets` is what `look_at_secrets` found in this pass, if it has looked.
+    """
+    in_trouble = unexplained(live)
     silent = [child for child in in_trouble if _age(child, now) >= PATIENCE_SECONDS]
-    lacks = await asyncio.gather(*(_lack(cluster, pipeline.namespace, name, keys) for name, keys in wanted.items()))
+    lacking, unseen = await look_at_secrets(cluster, pipeline) if secrets is None else secrets
     notes = await asyncio.gather(*(_note(cluster, child) for child in silent))
-    lacking = {name: lack for name, (lack, _) in zip(wanted, lacks, strict=True) if lack}
-    unseen = {name: why for name, (_, why) in zip(wanted, lacks, strict=True) if why}
     told = {(child["kind"], child["metadata"]["name"]): note for child, note in zip(silent, notes, strict=True) if note}
     if len(silent) < len(in_trouble):
         return Evidence(lacking, told, PATIENCE_SECONDS, unseen=unseen)
@@ -64,8 +87,7 @@ def named_secrets(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
     """The Secrets that the spec names, with the keys that must be in them."""
     spec = pipeline.spec
     uses = [
-        (spec.rabbitmq.external.secret_name, ("uri",)),
-        (spec.postgresql.external.secret_name, ("uri",)),
+        *((name, (external.URI,)) for name in external.secret_names(pipeline).values()),
         (spec.ingress.tls.secret_name if spec.ingress.enabled else "", ("tls.crt", "tls.key")),
     ]
     needed: dict[str, tuple[str, ...]] = {}
@@ -91,7 +113,7 @@ async def _note(cluster: Cluster, child: Object) -> str:
         return ""
 
 
-async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ...]) -> tuple[str, str]:
+async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ...], uses: list[Component]) -> tuple[str, str]:
     """What is wrong with a Secret, and why nobody knows that: at most one of the two."""
     try:
         async with asyncio.timeout(EXPLANATION_SECONDS):
@@ -103,4 +125,6 @@ async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ..
     if secret is None:
         return "does not exist", ""
     missing = sorted({key for key in keys if not (secret.get("data") or {}).get(key)})
-    return f"lacks {', '.join(missing)}" if missing else "", ""
+    if missing:
+        return f"lacks {', '.join(missing)}", ""
+    return next((flaw for component in uses if (flaw := external.flaw(component, secret))), ""), ""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from . import custody, evidence, health, names, rollouts, status, volumes
+from . import custody, evidence, external, health, names, rollouts, status, volumes
 from .applied import is_applied, stamped
 from .autoscale import Reading
 from .children import Change, Children, PipelineKey, of_component
 from .cluster import Cluster
 from .contention import DELETED, EDITED, Contention
 from .errors import ApiError, Taken
+from .evidence import LOOK_AGAIN_SECONDS, Secrets
 from .guards import (
     Blocked,
     Live,
@@ -130,13 +131,14 @@ class Reconciler:
             return await self._wait_for_other_crd(body, error)
         reading = self._scaling.reading(pipeline)
         try:
-            outcome = await self._converge(pipeline, body, reading)
+            secrets = await evidence.look_at_secrets(self._cluster, pipeline)
+            outcome = await self._converge(pipeline, body, reading, secrets)
         except Outdated:
             return 0.0
         if key not in self.pipelines:
             return None
         children, previous, now = self._children.of(key), _status(body), _now()
-        found = await evidence.gather(self._cluster, pipeline, children, now)
+        found = await evidence.gather(self._cluster, pipeline, children, now, secrets)
         if unexposed := self._host_taken(pipeline) or outcome.unexposed:
             found = replace(found, unexposed=Verdict(False, unexposed.reason, unexposed.message))
         found = replace(found, blind=self._trouble() is not None and outcome.problem is not None)
@@ -159,13 +161,14 @@ class Reconciler:
         edited = await self._report(body, status.of_unreadable(metadata["generation"], problem, _status(body), _now()))
         return 0.0 if edited else SLOW_RETRY_SECONDS
 
-    async def _converge(self, pipeline: Pipeline, body: Object, reading: Reading) -> Outcome:
+    async def _converge(self, pipeline: Pipeline, body: Object, reading: Reading, secrets: Secrets) -> Outcome:
         """Bring the children to the spec."""
         unexposed = None
         try:
             if error := self._trouble():
                 raise error
             if not pipeline.spec.paused:
+                _refuse_missing_services(pipeline, secrets)
                 unexposed = await self._write_children(pipeline, body, reading)
         except Blocked as blocked:
             return Outcome(blocked.problem, retry=SLOW_RETRY_SECONDS if blocked.retry is None else blocked.retry)
@@ -203,6 +206,8 @@ class Reconciler:
         context = Context(pipeline, credentials, release, floor, self._host_taken(pipeline) is not None, rollouts.cramped(live))
         wanted = desired(context)
         unwanted = _unwanted(pipeline, wanted, live)
+        kept = external.still_needed(pipeline, wanted, live, unwanted)
+        unwanted = [child for child in unwanted if child not in kept]
         if _status(body) or unwanted:  # not its first pass: what is missing was there before, or a watch is behind
             await self._look_again(pipeline, [child for child in wanted if key_of(child) not in live], unwanted, live)
         refuse_foreign(pipeline, wanted, live)
@@ -367,6 +372,18 @@ async def _all_of(*actions: Coroutine[Any, Any, None]) -> None:
     for outcome in await asyncio.gather(*actions, return_exceptions=True):
         if outcome is not None:
             raise outcome
+
+
+def _refuse_missing_services(pipeline: Pipeline, secrets: Secrets) -> None:
+    """Raise Blocked when the Secret of an external service is missing or wrong, or cannot be looked at.
+
+    Before anything is written: pods of a template that names it could not start, and what it was to replace would be deleted for nothing.
+    """
+    for component, secret in external.secret_names(pipeline).items():
+        if lack := secrets.lacking.get(secret):
+            raise Blocked(status.external_lack(pipeline, component, secret, lack), LOOK_AGAIN_SECONDS)
+        if why := secrets.unseen.get(secret):
+            raise Blocked(Problem("ReconcileError", why), LOOK_AGAIN_SECONDS)
 
 
 def _unwanted(pipeline: Pipeline, wanted: list[Object], live: Live) -> list[Object]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import health, names
+from . import external, health, names
 from .children import ChildKey, of_component
 from .evidence import Evidence
 from .health import Verdict
@@ -141,9 +141,15 @@ def _external(pipeline: Pipeline, component: Component, secret: str, evidence: E
     lack = evidence.lacking.get(secret)
     if lack is None:
         return Verdict(True, "External", f"Not run here: Secret {secret} names it.")
-    scheme = {Component.RABBITMQ: "amqp", Component.POSTGRESQL: "postgresql"}[component]
-    create = f"kubectl -n {pipeline.namespace} create secret generic {secret} --from-literal=uri={scheme}://..."
-    return Verdict(False, "SecretNotFound", f"Secret {secret}, named by spec.{component}.external.secretName, {lack}. Create it: {create}")
+    lacking = external_lack(pipeline, component, secret, lack)
+    return Verdict(False, lacking.reason, lacking.message)
+
+
+def external_lack(pipeline: Pipeline, component: Component, secret: str, lack: str) -> Problem:
+    """The problem of a named Secret that is missing or wrong."""
+    where = f"Secret {secret} in namespace {pipeline.namespace}, named by spec.{component}.external.secretName, {lack}"
+    meanwhile = f"Nothing is changed until its key {external.URI} names the service"
+    return Problem("SecretNotFound", f"{where}. {meanwhile}: {external.remedy(pipeline, component, secret)}")
 
 
 def _proven(pipeline: Pipeline, component: Component, verdict: Verdict, all_of_them: Mapping[Component, Verdict]) -> Verdict:

@@ -10,7 +10,8 @@ from tests.cluster.conftest import Namespace, OperatorProcess, settled
 from tests.cluster.kubectl import Kubectl
 from tests.waiting import eventually
 
-EXTERNAL = {component: {"external": {"secretName": "mine"}} for component in ("rabbitmq", "postgresql")}
+URIS = {"rabbitmq": "amqp://user@elsewhere", "postgresql": "postgresql://user@elsewhere/db"}
+EXTERNAL = {component: {"external": {"secretName": f"my-{component}"}} for component in URIS}
 
 
 def claims(namespace: Namespace) -> dict[str, str]:
@@ -32,16 +33,29 @@ def test_an_external_broker_and_store_and_back(operator: OperatorProcess, namesp
     spec = {"deletionPolicy": policy}
     volumes = with_volumes(namespace, spec)
     clean, passwords = masked(namespace.children()), namespace.passwords()
-    namespace.kubectl("create", "secret", "generic", "mine", "--from-literal=uri=amqp://user@elsewhere")
-    namespace.apply({**spec, **EXTERNAL})
 
     def own() -> set[str]:
         return {key for key in namespace.children() if "rabbitmq" in key or "postgresql" in key}
 
-    eventually(lambda: own() == {"Secret/demo-rabbitmq", "Secret/demo-postgresql"}, "their children to be pruned, all but the credentials")
+    before = own()
+    namespace.apply({**spec, **EXTERNAL})
+    eventually(lambda: namespace.condition().get("reason") == "SecretNotFound", "the Secrets to be missed")
+    assert (own(), claims(namespace)) == (before, volumes), "nothing is deleted for Secrets that do not exist"
+    for component, uri in URIS.items():
+        namespace.kubectl("create", "secret", "generic", f"my-{component}", f"--from-literal=uri={uri}")
+
+    def switched() -> bool:
+        assert own() == before, "nor before the external ones are in use"
+        return all(names_of_secrets(namespace, component) == {"my-rabbitmq", "my-postgresql"} for component in ("api", "worker"))
+
+    eventually(switched, "API and workers to get the external ones", seconds=60)
+
+    def pruned() -> bool:
+        namespace.play_ready()
+        return own() == {"Secret/demo-rabbitmq", "Secret/demo-postgresql"}
+
+    eventually(pruned, "their children to be pruned, all but the credentials", seconds=60)
     eventually(lambda: namespace.condition("DatabaseReady").get("reason") == "External", "the status to say so")
-    [projected] = [volume for volume in pod_spec(namespace, "worker")["volumes"] if volume["name"] == "secrets"]
-    assert {source["secret"]["name"] for source in projected["projected"]["sources"]} == {"mine"}
     if policy == "Retain":
         assert claims(namespace) == volumes
     else:
@@ -52,6 +66,12 @@ def test_an_external_broker_and_store_and_back(operator: OperatorProcess, namesp
     settled(namespace)
     if policy == "Retain":
         assert claims(namespace) == volumes
+
+
+def names_of_secrets(namespace: Namespace, component: str) -> set[str]:
+    """The Secrets that a component's pods get."""
+    [projected] = [volume for volume in pod_spec(namespace, component)["volumes"] if volume["name"] == "secrets"]
+    return {source["secret"]["name"] for source in projected["projected"]["sources"]}
 
 
 def pod_spec(namespace: Namespace, component: str) -> dict[str, Any]:

@@ -245,4 +245,9 @@ def prune(namespace: Namespace, spec: dict[str, Any]) -> None:
     kinds = ("ConfigMap", "Deployment", "Ingress", "HorizontalPodAutoscaler", "NetworkPolicy", "Service", "ServiceAccount", "StatefulSet")
     names = ("demo", "demo-flower", "demo-postgresql", "demo-old")
     gone = {f"{kind}/{name}" for kind in (*kinds, "PodDisruptionBudget") for name in names} | {"HorizontalPodAutoscaler/demo-worker"}
-    eventually(lambda: not gone & set(namespace.children()), "the parts to be pruned")
+
+    def pruned() -> bool:
+        namespace.play_ready()
+        return not gone & set(namespace.children())
+
+    eventually(pruned, "the parts to be pruned", seconds=60)

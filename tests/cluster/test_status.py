@@ -59,7 +59,7 @@ def test_a_tls_secret_that_is_missing(operator: OperatorProcess, namespace: Name
 def test_an_external_secret_that_is_missing(operator: OperatorProcess, namespace: Namespace) -> None:
     namespace.apply({"postgresql": {"external": {"secretName": "store"}}})
     message = told(namespace, "DatabaseReady", "SecretNotFound")
-    assert "Secret store, named by spec.postgresql.external.secretName, does not exist" in message
+    assert f"Secret store in namespace {namespace.name}, named by spec.postgresql.external.secretName, does not exist" in message
     namespace.kubectl("create", "secret", "generic", "store", "--from-literal=uri=postgresql://u:hidden-word@h/d")
     told(namespace, "DatabaseReady", "External")
     assert "hidden-word" not in json.dumps(namespace.pipeline()) + operator.log.read_text()

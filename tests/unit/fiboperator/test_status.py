@@ -209,8 +209,9 @@ def test_a_named_secret_that_is_missing_is_told_where_it_is_needed() -> None:
     assert broker is not None and ready is not None and exposed is not None
     assert (broker["status"], broker["reason"], ready["reason"]) == ("False", "SecretNotFound", "SecretNotFound")
     assert broker["message"] == (
-        "Secret mine, named by spec.rabbitmq.external.secretName, lacks uri. "
-        "Create it: kubectl -n flask-celery create secret generic mine --from-literal=uri=amqp://..."
+        "Secret mine in namespace flask-celery, named by spec.rabbitmq.external.secretName, lacks uri. "
+        "Nothing is changed until its key uri names the service: kubectl -n flask-celery create secret generic mine "
+        "--from-literal=uri=amqp://... --dry-run=client -o yaml | kubectl -n flask-celery apply -f -"
     )
     assert (exposed["status"], exposed["reason"]) == ("False", "TLSSecretNotFound")
     assert exposed["message"].startswith("Secret cert, named by spec.ingress.tls.secretName, does not exist. ")
