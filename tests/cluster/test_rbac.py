@@ -85,6 +85,8 @@ def test_every_right_is_used_and_nothing_is_refused(
     tmp_path: Path,
 ) -> None:
     objects, home, variables = install(kubectl, namespace, tmp_path)
+    # One of an earlier test would be taken over and not be created.
+    kubectl("delete", "leases", "--all", "--namespace=default")
     login = tmp_path / "login"
     control_plane.write_kubeconfig(login, kubectl("create", "token", NAME, "-n", home).strip())
     audit = Audit(control_plane.audit_log)
