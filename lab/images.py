@@ -77,7 +77,8 @@ def root(settings: Settings, key: str) -> Path:
 
 def _unpack(settings: Settings, key: str, target: Path) -> None:
     archives.unpack(archive(settings, key), target)
-    # A container runtime writes this file; who uses the root without one needs it too.
+    # A container runtime makes this folder and this file; who uses the root without one needs them too.
+    (target / "dev").mkdir(exist_ok=True)
     (target / "etc/hosts").write_text("127.0.0.1 localhost\n")
 
 
