@@ -168,9 +168,9 @@ def _build(settings: Settings, image: Image, folder: Path) -> None:
     source, layers = LAB / "images" / image.key, []
     if debian := image.recipe.get("debian"):
         # Kept on its own: a changed entry script must not cost another bootstrap.
-        system, setup = settings.home / "roots" / image.key, source / "setup.sh"
-        key = cache.digest(json.dumps(debian, sort_keys=True), setup)
-        cache.refresh(system, key, lambda target: _debian_root(debian, setup, target / "root.tar", log))
+        system, options = settings.home / "roots" / image.key, _debian_options(debian, source / "setup.sh")
+        key = cache.digest(json.dumps([debian, options], sort_keys=True), source / "setup.sh")
+        cache.refresh(system, key, lambda target: _debian_root(debian, options, target / "root.tar", log))
         layers.append(system / "root.tar")
     if c_file := image.recipe.get("compile"):
         run("gcc", "-static", "-Os", "-s", "-o", folder / Path(c_file).stem, source / c_file, log=log)
@@ -183,20 +183,23 @@ def _build(settings: Settings, image: Image, folder: Path) -> None:
     (folder / "files.tar").unlink(missing_ok=True)
 
 
-def _debian_root(debian: dict[str, Any], setup: Path, target: Path, log: Path) -> None:
-    options = [
+def _debian_options(debian: dict[str, Any], setup: Path) -> list[str]:
+    return [
         "--variant=minbase",
         # A testing suite's Release file may be past its date; its signature is still checked.
         '--aptopt=Acquire::Check-Valid-Until "false"',
         # The root is thrown away with the build, so nothing is gained by waiting for the disk.
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "info", "lintian", "locale")),
-        # A container runtime brings its own devices.
-        "--skip=output/dev",
+        # A container runtime brings its own devices; what setup.sh makes in /run belongs to the image.
+        "--skip=output/dev,cleanup/run",
         "--include=" + ",".join(debian["packages"]),
         *(f"--extract-hook={command}" for command in debian.get("commands", [])),
         f"--customize-hook=chroot $1 sh < {shlex.quote(str(setup))}",
     ]
+
+
+def _debian_root(debian: dict[str, Any], options: list[str], target: Path, log: Path) -> None:
     run("mmdebstrap", "--quiet", *options, debian["suite"], target, MIRROR, log=log)
     check_version(run("tar", "-xOf", target, "./var/lib/dpkg/status"), debian["package"], debian["version"])
 

@@ -10,5 +10,5 @@ sed -i "s/^#listen_addresses = 'localhost'/listen_addresses = '*'/" "$sample"
 grep -q "^listen_addresses = '\*'" "$sample"
 rm -rf /var/lib/postgresql /var/run/postgresql /var/log/postgresql
 install -d -o 999 -g 999 -m 1777 /var/lib/postgresql
-install -d -o 999 -g 999 -m 3777 /var/run/postgresql
+install -d -o 999 -g 999 -m 3777 /run/postgresql
 install -d /docker-entrypoint-initdb.d

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs inside the new root: uid and gid as in the official image, and its paths, of which /opt/rabbitmq holds the server.
+# Runs inside the new root: uid, gid as in the official image, and its paths, of which /opt/rabbitmq holds the server.
 set -e
 groupmod --gid 989 lpadmin
 groupmod --gid 999 rabbitmq
