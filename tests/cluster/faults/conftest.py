@@ -36,8 +36,8 @@ def proxied_kubeconfig(control_plane: BareControlPlane, operator_kubeconfig: Pat
 @pytest.fixture(scope="module")
 def _idle() -> Iterator[None]:
     """All pipelines report that they have no work: what the status says of it does not depend on how long they were unreachable."""
-    with LoadServer("") as loads, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("FIBPIPELINE_LOAD_URL", loads.url.format(namespace=""))
+    with LoadServer("idle") as loads, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FIBPIPELINE_LOAD_URL", loads.url.format(namespace="idle"))
         yield
 
 
