@@ -142,6 +142,14 @@ def _make_workspace(fresh: Path, folder: Path) -> None:
     shutil.copy(MODULE / "go.sum", fresh / "go.sum")
 
 
+def _download(folder: Path, programs: Iterable[Program]) -> None:
+    """Fetch the modules of the programs; the compiler then never waits for the network."""
+    # Go opens as many connections as it may use cores. -e: `go list` takes no offence at paths that differ by case only.
+    environment = {**_environment(), "GOMAXPROCS": "16"}
+    packages = [program.package for program in programs]
+    run("go", "list", "-e", "-deps", f"-modfile={folder / 'go.mod'}", "-tags", _MOST.tags, *packages, cwd=MODULE, env=environment)
+
+
 def tidy(settings: Settings) -> None:
     """After a change of versions: bring programs/go.mod and go.sum to what the programs need without what is left out of them."""
     folder = workspace(settings)
@@ -196,8 +204,8 @@ class Build:
         if todo:
             for folder in (self._settings.bin, self._settings.home / "bin-keys", self._settings.home / "tmp"):
                 folder.mkdir(parents=True, exist_ok=True)
-            with parts.part(self._settings, "Go modules: trimmed copies"):
-                workspace(self._settings)
+            with parts.part(self._settings, "Go modules"):
+                _download(workspace(self._settings), todo)
         for batch in (_MOST, _WITH_C, _PROVISIONER):
             if programs := [program for program in todo if program.batch == batch]:
                 self._build(batch, programs)
