@@ -20,6 +20,9 @@ from lab import cache, golang, images, parts, preflight, store
 from lab.console import say
 from lab.settings import LabError, Settings
 
+_LAST = "traefik"
+"""The system image whose program is linked last: the image store is filled with the others meanwhile."""
+
 
 class Gate:
     """Lets those pass who wait for a program, as soon as it is built."""
@@ -44,11 +47,11 @@ class Gate:
 
     def pass_with(self, programs: Iterable[str]) -> None:
         """Return when all of `programs` are there. Raises LabError if the build ended without them."""
-        wanted = set(programs)
+        needed = set(programs)
         with self._changed:
-            self._changed.wait_for(lambda: self._broken or not wanted & self._missing)
-            if wanted & self._missing:
-                raise LabError(f"not built, because another part failed: {', '.join(sorted(wanted & self._missing))}")
+            self._changed.wait_for(lambda: self._broken or not needed & self._missing)
+            if needed & self._missing:
+                raise LabError(f"not built, because another part failed: {', '.join(sorted(needed & self._missing))}")
 
 
 def prepare(settings: Settings, early: Callable[[], None] = lambda: None) -> bool:
@@ -106,10 +109,6 @@ def _build(settings: Settings, early: Callable[[], None]) -> bool:
     return bool(built)
 
 
-_LAST = "traefik"
-"""The system image whose program is linked last: the image store is filled with the others meanwhile."""
-
-
 def _all(running: list[Future[None]], give_up: Iterable[Callable[[], None]]) -> None:
     """Wait for all; on the first failure, or Ctrl-C, end the others and raise it."""
     try:
@@ -117,7 +116,7 @@ def _all(running: list[Future[None]], give_up: Iterable[Callable[[], None]]) -> 
         for future in done:
             future.result()
     except BaseException:
-        say("a part failed; what is being built beside it is ended or waited for, and then the cause follows")
+        say("stopping: the cause follows when the parts that are being built beside have ended")
         for end in give_up:
             end()
         raise

@@ -1,31 +1,24 @@
 """The Go programs of the lab, built from modules: Kubernetes, etcd, containerd, runc, CoreDNS, metrics-server, Traefik.
 
-All programs come from one go.mod, so that a package they share is compiled once. Traefik and its ACME library are compiled from trimmed
-copies, without the clients of services that an Ingress never uses: the folders in lab/go/stand-ins take their place (lab/go/README.md
-says how, and how versions are raised).
+All programs come from one go.mod (lab/gomodule.py), so that a package they share is compiled once.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cache, parts
+from lab import cache, gomodule, parts
 from lab.console import say
-from lab.process import run
-from lab.settings import KUBERNETES_VERSION, LAB, LabError, Settings
+from lab.settings import KUBERNETES_VERSION, LabError, Settings
 
-MODULE = LAB / "go/programs"
-STAND_INS = LAB / "go/stand-ins"
 KUBE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl", "certificates")
 # What the programs and the nodes report, and what they call themselves in the audit log.
 _KUBE_FLAGS = " ".join(
@@ -33,10 +26,6 @@ _KUBE_FLAGS = " ".join(
     for package in ("component-base/version", "client-go/pkg/version")
     for name, value in (("gitVersion", f"v{KUBERNETES_VERSION}"), ("gitMajor", "1"), ("gitMinor", KUBERNETES_VERSION.split(".")[1]))
 )
-TRIMMED = {"traefik": "github.com/traefik/traefik/v3", "lego": "github.com/go-acme/lego/v4"}
-"""Modules that are compiled from a trimmed copy, by the folder of their stand-ins."""
-REPLACED = {"go-redis": "github.com/redis/go-redis/v9", "influxdb-client": "github.com/influxdata/influxdb-client-go/v2"}
-"""Modules of which nothing is compiled, by the folder that stands in for them."""
 _PROGRESS_SECONDS = 15.0
 
 
@@ -88,15 +77,7 @@ PROGRAMS = (
 
 def program_key(program: Program) -> str:
     """Hash of everything the binary is made from."""
-    return cache.digest(MODULE, STAND_INS, repr(program), _KUBE_FLAGS, wanted_go())
-
-
-def wanted_go() -> str:
-    """The Go version the module asks for."""
-    found = re.search(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
-    if not found:
-        raise LabError(f"{MODULE / 'go.mod'} names no Go version")
-    return found.group(1)
+    return cache.digest(gomodule.key(), repr(program), _KUBE_FLAGS)
 
 
 def is_built(settings: Settings, program: Program) -> bool:
@@ -108,84 +89,6 @@ def is_built(settings: Settings, program: Program) -> bool:
 def missing(settings: Settings) -> list[Program]:
     """The programs that are not built from today's inputs."""
     return [program for program in PROGRAMS if not is_built(settings, program)]
-
-
-def trim(module: Path, stand_ins: Path, target: Path) -> None:
-    """Copy a module without its tests, with every folder that has Go files in `stand_ins` taken from there instead."""
-    shutil.copytree(module, target, ignore=shutil.ignore_patterns("*_test.go", "testdata"), copy_function=shutil.copy)
-    run("chmod", "-R", "u+w", target)
-    for folder in sorted({file.parent for file in stand_ins.rglob("*.go")}):
-        place = target / folder.relative_to(stand_ins)
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(folder, place)
-
-
-def workspace(settings: Settings) -> Path:
-    """The folder with the trimmed modules and a go.mod that points at them; made unless it is there for today's inputs."""
-    folder = settings.home / "go-workspace"
-    key = cache.digest(MODULE / "go.mod", MODULE / "go.sum", STAND_INS, repr((TRIMMED, REPLACED)), str(folder))
-    cache.refresh(folder, key, lambda fresh: _make_workspace(fresh, folder))
-    return folder
-
-
-def _make_workspace(fresh: Path, folder: Path) -> None:
-    required = (MODULE / "go.mod").read_text()
-    wanted = [f"{path}@{required_version(required, path)}" for path in TRIMMED.values()]
-    said = run("go", "mod", "download", "-json", *wanted, cwd=MODULE, env=_environment())
-    found = {entry["Path"]: Path(entry["Dir"]) for entry in _json_values(said)}
-    for name, path in TRIMMED.items():
-        trim(found[path], STAND_INS / name, fresh / name)
-    for name in REPLACED:
-        shutil.copytree(STAND_INS / name, fresh / name)
-    lines = [f"replace {path} => {folder / name}\n" for name, path in {**TRIMMED, **REPLACED}.items()]
-    (fresh / "go.mod").write_text(required + "".join(lines))
-    shutil.copy(MODULE / "go.sum", fresh / "go.sum")
-
-
-def _download(folder: Path, programs: Iterable[Program]) -> None:
-    """Fetch the modules of the programs; the compiler then never waits for the network."""
-    # Go opens as many connections as it may use cores. -e: `go list` takes no offence at paths that differ by case only.
-    environment = {**_environment(), "GOMAXPROCS": "16"}
-    packages = [program.package for program in programs]
-    run("go", "list", "-e", "-deps", f"-modfile={folder / 'go.mod'}", "-tags", _MOST.tags, *packages, cwd=MODULE, env=environment)
-
-
-def tidy(settings: Settings) -> None:
-    """After a change of versions: bring programs/go.mod and go.sum to what the programs need without what is left out of them."""
-    folder = workspace(settings)
-    run("go", "mod", "tidy", f"-modfile={folder / 'go.mod'}", cwd=MODULE, env=_environment())
-    lines = (folder / "go.mod").read_text().splitlines(keepends=True)
-    (MODULE / "go.mod").write_text("".join(line for line in lines if f"=> {folder}/" not in line).rstrip() + "\n")
-    # The modules that are copied must be verified too, and `tidy` forgets those that are replaced.
-    kept = [line for line in (MODULE / "go.sum").read_text().splitlines() if line.startswith(tuple(TRIMMED.values()))]
-    sums = sorted({*(folder / "go.sum").read_text().splitlines(), *kept})
-    (MODULE / "go.sum").write_text("\n".join([*sums, ""]))
-
-
-def required_version(required: str, path: str) -> str:
-    """The version of a module that the text of a go.mod requires. Raises LabError if it requires none."""
-    found = re.search(rf"^\s*(?:require )?{re.escape(path)} (v\S+)", required, re.MULTILINE)
-    if not found:
-        raise LabError(f"{MODULE / 'go.mod'} does not require {path}")
-    return found.group(1)
-
-
-def _json_values(text: str) -> Iterable[dict[str, str]]:
-    decoder, rest = json.JSONDecoder(), text.strip()
-    while rest:
-        value, end = decoder.raw_decode(rest)
-        yield value
-        rest = rest[end:].lstrip()
-
-
-def _environment() -> dict[str, str]:
-    return {
-        # The toolchain on the machine is checked beforehand; it must not fetch another one by itself.
-        "GOTOOLCHAIN": "local",
-        "GOFLAGS": "-buildvcs=false -modcacherw",
-        # Compilers live for seconds: collecting their garbage less often saves a tenth of the time.
-        "GOGC": os.environ.get("GOGC", "400"),
-    }
 
 
 class Build:
@@ -205,7 +108,7 @@ class Build:
             for folder in (self._settings.bin, self._settings.home / "bin-keys", self._settings.home / "tmp"):
                 folder.mkdir(parents=True, exist_ok=True)
             with parts.part(self._settings, "Go modules"):
-                _download(workspace(self._settings), todo)
+                gomodule.download(self._settings, (program.package for program in todo), _MOST.tags)
         for batch in (_MOST, _WITH_C, _PROVISIONER):
             if programs := [program for program in todo if program.batch == batch]:
                 self._build(batch, programs)
@@ -223,45 +126,40 @@ class Build:
         fresh = settings.home / "bin-new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
+        module = gomodule.workspace(settings) / "go.mod"
         line = [
-            *("nice", "go", "build", "-v", f"-modfile={workspace(settings) / 'go.mod'}", "-trimpath", "-pgo=off", "-tags", batch.tags),
+            *("nice", "go", "build", "-v", f"-modfile={module}", "-trimpath", "-pgo=off", "-tags", batch.tags),
             # No debugging information: nobody debugs these programs, and it is an eighth of the compilers' work.
             *("-gcflags=all=-dwarf=false", "-ldflags", f"-s -w {_KUBE_FLAGS}"),
             *("-o", f"{fresh}/", *(program.package for program in programs)),
         ]
         # Binaries are linked there; on the same file system they appear in `fresh` by a rename, whole.
-        environment = {**_environment(), "CGO_ENABLED": str(int(batch.cgo)), "GOTMPDIR": str(settings.home / "tmp")}
+        environment = {**gomodule.environment(), "CGO_ENABLED": str(int(batch.cgo)), "GOTMPDIR": str(settings.home / "tmp")}
         began, waiting = time.time(), {program.go_name: program for program in programs}
         say(f"go build {', '.join(self._with_last_time(program) for program in programs)} ...")
         if self._cancelled:
             raise LabError("the build was stopped")
         self._process = subprocess.Popen(
             line,
-            cwd=MODULE,
+            cwd=gomodule.MODULE,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        output = _Output(self._process, settings.home / "build-logs" / f"go-{batch.name.replace(' ', '-')}.log", line)
+        output = _Output(self._process, settings.home / "build-logs" / f"go-{batch.name}.log", line)
         said = time.monotonic()
         running = True
         while running:
             running = output.wait(0.3)
             for name in [name for name in waiting if (fresh / name).exists()]:
                 self._install(waiting.pop(name), fresh / name, began)
-            if running and time.monotonic() - said > _PROGRESS_SECONDS:
+            if running and waiting and time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
-                say(
-                    f"go build: {output.packages} packages compiled, now {output.last}; next is {next(iter(waiting.values())).name}"
-                    if waiting
-                    else ""
-                )
-        if self._process.returncode or waiting:
-            raise LabError(
-                f"`{' '.join(line)[:200]}` failed with code {self._process.returncode}:\n{output.tail()}\n(all of it: {output.log})"
-            )
+                say(f"go build: {output.packages} packages compiled, now {output.last}; next is {next(iter(waiting.values())).name}")
+        if code := self._process.returncode:
+            raise LabError(f"`{' '.join(line)[:200]}` failed with code {code}:\n{output.tail()}\n(all of it: {output.log})")
 
     def _with_last_time(self, program: Program) -> str:
         before = parts.last_seconds(self._settings, f"go build {program.name}")
@@ -319,9 +217,3 @@ def _link_kube_names(settings: Settings) -> None:
         if not link.is_symlink():
             link.unlink(missing_ok=True)
             link.symlink_to("kube")
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["tidy"]:
-        sys.exit("usage: python -m lab.golang tidy   (after a change of versions in lab/go/programs/go.mod)")
-    tidy(Settings.from_environment())

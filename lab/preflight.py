@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lab import golang
+from lab import gomodule
 from lab.console import step
 from lab.process import run
 from lab.settings import LabError
@@ -71,7 +71,7 @@ def check() -> None:
 
 
 def _check_go() -> None:
-    wanted = golang.wanted_go()
+    wanted = gomodule.wanted_go()
     mend = f"install Go {wanted} or newer from https://go.dev/dl/ and put it first in PATH: export PATH=/usr/local/go/bin:$PATH"
     if not shutil.which("go"):
         raise LabError(f"Go is missing; {mend}")
