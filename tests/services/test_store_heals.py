@@ -55,13 +55,19 @@ class Store(PostgreSQL):
         """The StatefulSet's own command, as the second process: the first is the pause container's."""
         return ["sh", "-c", '"$@"; exit $?', "pause", "sh", f"{postgresql.SCRIPTS_PATH}/start.sh", *self.command()]
 
+    def container_process(self) -> int:
+        """The process that is the container's first in a pod, or 0 while there is none."""
+        assert self._process is not None
+        first = child_of(self._process.pid)
+        # Until it is the pause container's process it mounts the file system, and its children are the commands `mount`.
+        if not first or not Path(f"/proc/{first}/cmdline").read_bytes().startswith(b"sh\0"):
+            return 0
+        return child_of(first) or 0
+
     def stop(self, seconds: float = 60) -> None:
         """Send the image's stop signal to the container's process, as the kubelet does."""
         assert self._process is not None
-        pid = self._process.pid
-        for _ in ("the first process", "the container's"):
-            pid = eventually(lambda above=pid: child_of(above), "a process to stop", interval=0.001) or 0  # type: ignore[misc]
-        os.kill(pid, self.stop_signal)
+        os.kill(eventually(self.container_process, "the container's process", interval=0.001), self.stop_signal)
         self._process.wait(seconds)
 
     def probe(self) -> tuple[bool, str]:
