@@ -32,6 +32,18 @@ def test_it_is_rendered_from_the_base(kubectl: Kubectl) -> None:
     assert rendered == OBJECTS, "run `make manifests`"
 
 
+@pytest.mark.parametrize("install", ["namespaced", "namespaces"])
+def test_an_install_for_some_namespaces_takes_nothing_along_that_others_need(kubectl: Kubectl, install: str) -> None:
+    def objects(folder: str) -> set[tuple[str, str]]:
+        rendered = yaml.safe_load_all(kubectl("kustomize", str(ROOT / "deploy" / folder)))
+        return {(body["kind"], body["metadata"]["name"]) for body in rendered}
+
+    shared = objects("shared")
+    assert ("CustomResourceDefinition", "fibpipelines.fibpipeline.io") in shared
+    assert shared <= {(body["kind"], body["metadata"]["name"]) for body in OBJECTS}
+    assert not objects(install) & shared, "`kubectl delete -k` of one team would delete the pipelines of all"
+
+
 @pytest.mark.parametrize("body", OBJECTS, ids=IDS)
 def test_the_api_server_admits_each_object(here: Kubectl, body: dict[str, Any]) -> None:
     """Strictly: an unknown field is an error. Namespaced objects are tried in a namespace that exists."""

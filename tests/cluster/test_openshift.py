@@ -76,6 +76,12 @@ def test_the_pods_of_all_components_are_admitted(openshift: None, stopped_operat
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
 
 
+def test_its_install_may_change_the_owners_of_volumes_and_credentials(kubectl: Kubectl) -> None:
+    rendered = list(yaml.safe_load_all(kubectl("kustomize", str(ROOT / "deploy/openshift"))))
+    [role] = [body for body in rendered if (body["kind"], body["metadata"]["name"]) == ("ClusterRole", "fibpipeline-operator")]
+    assert {"apiGroups": [""], "resources": ["persistentvolumeclaims", "secrets"], "verbs": ["delete"]} in role["rules"]
+
+
 def test_its_install_leaves_the_ids_of_the_operators_pod_to_the_cluster(kubectl: Kubectl) -> None:
     rendered = {body["kind"]: body for body in yaml.safe_load_all(kubectl("kustomize", str(ROOT / "deploy/openshift")))}
     security = rendered["Deployment"]["spec"]["template"]["spec"]["securityContext"]
