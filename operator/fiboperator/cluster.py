@@ -196,6 +196,16 @@ class Cluster:
         body = {"metadata": {"uid": metadata["uid"]}, "spec": {"resources": {"requests": {"storage": size}}}}
         await self._connection.patch(f"grow {kind} {metadata['name']} to {size}", kind, self._path(claim), body)
 
+    async def amend(self, live: Object, metadata: Object) -> None:
+        """Merge `metadata` into that of exactly this object as it was seen. Nothing is written to one that has changed since or is gone."""
+        kind, seen = live["kind"], live["metadata"]
+        body = {"metadata": {**metadata, "uid": seen["uid"], "resourceVersion": seen["resourceVersion"]}}
+        try:
+            await self._connection.patch(f"amend {kind} {seen['name']}", kind, self._path(live), body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
     async def annotate(self, live: Object, annotations: Mapping[str, str | None]) -> Object | None:
         """Set annotations of exactly this object; None removes one. Returns the object as it is then, or None when it is gone."""
         kind, metadata = live["kind"], live["metadata"]

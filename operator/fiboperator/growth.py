@@ -1,4 +1,4 @@
-"""Volumes that are smaller than they should be, although the API server accepted their growth: pure functions of live claims."""
+"""Volumes that are not as they should be while their pod runs well, being deleted or too small: pure functions of live claims."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -16,6 +16,21 @@ class Shortfall(NamedTuple):
 
     failed: bool
     message: str
+
+
+def leaving(claims: Iterable[Object]) -> str:
+    """A warning about the first claim that is being deleted; empty when none is.
+
+    Kubernetes keeps it until no pod uses it: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-in-use-protection
+    """
+    name = next((str(claim["metadata"]["name"]) for claim in claims if "deletionTimestamp" in claim["metadata"]), "")
+    if not name:
+        return ""
+    pod = name.removeprefix("data-")
+    return (
+        f"PersistentVolumeClaim {name} is being deleted: its data is lost as soon as pod {pod} stops, and nothing takes that back. "
+        f"Copy the data away, then run kubectl delete pod {pod}: it starts again on a new, empty volume."
+    )
 
 
 def shortfall(claims: Iterable[Object]) -> Shortfall | None:

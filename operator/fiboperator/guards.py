@@ -42,7 +42,7 @@ def stored_credentials(pipeline: Pipeline, component: Component, live: Live) -> 
 def refuse_new_key_to_old_data(pipeline: Pipeline, component: Component, stored: dict[str, str], live: Live) -> None:
     """Raise Blocked when a credential is lost while a volume exists that only the old value opens."""
     name = names.child_name(pipeline.name, component)
-    volume = f"data-{name}-0"
+    volume = names.claim_name(pipeline.name, component)
     lost = missing_keys(component, stored)
     if lost and ("PersistentVolumeClaim", volume) in live:
         raise Blocked(
@@ -56,7 +56,11 @@ def refuse_new_key_to_old_data(pipeline: Pipeline, component: Component, stored:
 
 
 def refuse_foreign(pipeline: Pipeline, wanted: list[Object], live: Live) -> None:
-    """Raise Blocked when a child's name is taken by an object that this pipeline does not own."""
+    """Raise Blocked when a child's name is taken by an object that this pipeline neither owns nor may adopt.
+
+    What carries our labels and has no controller is adopted: kept credentials of an earlier pipeline of this name, and whatever a restored
+    backup or `kubectl delete --cascade=orphan` left without its owner.
+    """
     for child in wanted:
         there = live.get(key_of(child))
         if there is None:
@@ -67,8 +71,15 @@ def refuse_foreign(pipeline: Pipeline, wanted: list[Object], live: Live) -> None
         if reference.get("kind") == names.KIND and reference.get("name") == pipeline.name:
             message = f"{child['kind']} {child['metadata']['name']} of the deleted pipeline of this name is still being removed."
             raise Blocked(Problem("Progressing", message))
-        if reference or not _is_retained(there):
+        if reference or not names.is_ours(there):
             raise Blocked(conflict(child, "its owner is not this pipeline"))
+
+
+def adopting(child: Object, there: Object) -> Object:
+    """The child as it is to be applied over `there`. One without controller is adopted, and then exactly the one that was seen."""
+    if owner(there):
+        return child
+    return {**child, "metadata": {**child["metadata"], "uid": there["metadata"]["uid"]}}
 
 
 def refusal(error: ApiError) -> Problem:
@@ -104,8 +115,3 @@ def is_of_other_class(wanted: Object, there: Object) -> bool:
     """
     before, now = (ingress["spec"].get("ingressClassName") for ingress in (there, wanted))
     return bool(before and now and before != now)
-
-
-def _is_retained(there: Object) -> bool:
-    # Credentials that an earlier pipeline of this name left behind: they have no owner and are adopted.
-    return there["kind"] == "Secret" and names.is_ours(there)

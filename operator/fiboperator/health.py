@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .blocking import Told, blockage, blocked_pod
-from .growth import shortfall
+from .growth import leaving, shortfall
 from .resources.objects import Object
 
 
@@ -58,7 +58,10 @@ def workload(
         return Verdict(False, "Progressing", f"{kind} {name} has a change that Kubernetes has not seen yet.")
     count = numbers(live)
     rolled_out = _is_rolled_out(live, count)
+    volumes = list(volumes)
     if count.available >= enough and count.wanted >= enough and rolled_out:
+        if warning := leaving(volumes):
+            return Verdict(False, "VolumeTerminating", warning)
         if short := shortfall(volumes):
             return Verdict(not short.failed, "ExpansionFailed" if short.failed else "VolumeResizing", short.message)
         return Verdict(True, "Available", f"{count.ready} of {count.wanted} pods are ready.")

@@ -24,6 +24,11 @@ COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 VERSION_LABEL: Final = "app.kubernetes.io/version"
+# Of what may outlive its pipeline: GitOps tools take an ownerless object with their own label, which INSTANCE_LABEL is, for theirs.
+# https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
+PIPELINE_LABEL: Final = f"{GROUP}/pipeline"
+# https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#no-prune-resources
+NEVER_PRUNED: Final = {"argocd.argoproj.io/sync-options": "Prune=false", "argocd.argoproj.io/compare-options": "IgnoreExtraneous"}
 CHILD_SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGER}"
 
 AMQP_PORT: Final = 5672
@@ -57,6 +62,11 @@ def child_name(pipeline: str, component: Component) -> str:
     return f"{pipeline}-{component}"
 
 
+def claim_name(pipeline: str, component: Component) -> str:
+    """The name of a component's volume claim, as its StatefulSet gives it, e.g. `data-demo-rabbitmq-0`."""
+    return f"data-{child_name(pipeline, component)}-0"
+
+
 def internal_service(pipeline: str) -> str:
     """The Service of the API's internal port, e.g. `demo-api-internal`. What is routed or published is the other one."""
     return child_name(pipeline, Component.API) + INTERNAL_SUFFIX
@@ -83,14 +93,15 @@ def selector_text(labels: dict[str, str]) -> str:
 
 
 def pipeline_of(child: dict[str, Any]) -> str | None:
-    """The name of the pipeline that an object belongs to: its owner, or else the one in its label. None when neither says.
+    """The name of the pipeline that an object belongs to: its owner, or else the one in its labels. None when neither says.
 
     The owner first, because others change that label too: kustomize's commonLabels, Argo CD's tracking, labelling policies.
     """
     for reference in child.get("metadata", {}).get("ownerReferences") or []:
         if reference.get("controller") and (reference.get("kind"), reference.get("apiVersion")) == (KIND, API_VERSION):
             return str(reference["name"])
-    value = child.get("metadata", {}).get("labels", {}).get(INSTANCE_LABEL)
+    labels = child.get("metadata", {}).get("labels", {})
+    value = labels.get(PIPELINE_LABEL, labels.get(INSTANCE_LABEL))
     return value if isinstance(value, str) else None
 
 

@@ -18,6 +18,7 @@ from .evidence import LOOK_AGAIN_SECONDS, Secrets
 from .guards import (
     Blocked,
     Live,
+    adopting,
     conflict,
     host_taken,
     is_of_other_class,
@@ -200,7 +201,7 @@ class Reconciler:
     async def _write_children(self, pipeline: Pipeline, body: Object, reading: Reading) -> Problem | None:
         """Write what differs. Returns why the Ingress was refused: that stops nothing else."""
         live = self._children.of((pipeline.namespace, pipeline.name))
-        credentials = await self._credentials(pipeline, live)
+        credentials = await self._credentials(pipeline, live, is_first=not _status(body))
         floor = self._scaling.floor(pipeline, reading, live)
         release = await self._platform_release()
         context = Context(pipeline, credentials, release, floor, self._host_taken(pipeline) is not None, rollouts.cramped(live))
@@ -223,6 +224,8 @@ class Reconciler:
             self._apply_workloads(pipeline, changed, live, floor),
             self._apply_ingress([child for child in changed if child["kind"] == "Ingress"], live, unexposed),
         )
+        # Before the deletions: a StatefulSet of an earlier release takes its claim along until the claim has another owner or none.
+        await _all_of(*(self._cluster.amend(claim, metadata) for claim, metadata in volumes.amendments(pipeline, live)))
         await asyncio.gather(*(self._cluster.delete(child) for child in unwanted))
         await self._replace_stuck_pods(live)
         if refused:
@@ -245,13 +248,17 @@ class Reconciler:
                 due.append(child)
         return due
 
-    async def _credentials(self, pipeline: Pipeline, live: Live) -> dict[Component, dict[str, str]]:
-        """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out."""
+    async def _credentials(self, pipeline: Pipeline, live: Live, *, is_first: bool) -> dict[Component, dict[str, str]]:
+        """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out.
+
+        `is_first`: no pass of this pipeline has ended yet, so that it has made no credentials either.
+        """
         credentials = {component: stored_credentials(pipeline, component, live) for component in generated_components(pipeline)}
-        for component, data in credentials.items():
+        incomplete = [component for component, data in credentials.items() if missing_keys(component, data)]
+        await self._look_for_volumes(pipeline, incomplete, live)
+        for component in incomplete:
             key = ("Secret", names.child_name(pipeline.name, component))
-            needed = ("PersistentVolumeClaim", f"data-{key[1]}-0") in live
-            if missing_keys(component, data) and (key in live or needed):
+            if not is_first or key in live or ("PersistentVolumeClaim", names.claim_name(pipeline.name, component)) in live:
                 # A watch may be behind, or somebody changed the label by which it finds the Secret: what is damaged is only ever mended,
                 # and what a volume needs only ever called lost, after a look at the present. What else is missing is posted, which
                 # overwrites nothing.
@@ -262,6 +269,16 @@ class Reconciler:
         for component, data in credentials.items():
             refuse_new_key_to_old_data(pipeline, component, data, live)
         return {component: {**generate(component), **data} for component, data in credentials.items()}
+
+    async def _look_for_volumes(self, pipeline: Pipeline, components: list[Component], live: Live) -> None:
+        """Add the volumes of components without credentials to `live`, those too that carry no label by which a watch shows them.
+
+        A StatefulSet takes a claim by its name, wherever it comes from: restored from a snapshot, cloned, or stripped of its labels.
+        """
+        sought = [("PersistentVolumeClaim", names.claim_name(pipeline.name, each)) for each in components if each in volumes.STATEFUL]
+        hidden = [key for key in sought if key not in live]
+        found = await asyncio.gather(*(self._cluster.read(kind, pipeline.namespace, name) for kind, name in hidden))
+        live.update({key: claim for key, claim in zip(hidden, found, strict=True) if claim is not None})
 
     async def _look_again(self, pipeline: Pipeline, missing: list[Object], unwanted: list[Object], live: Live) -> None:
         """Before anything is made again or deleted: is it really gone, and the pipeline really still as we know it?
@@ -295,16 +312,16 @@ class Reconciler:
         await self._scaling.raise_workers(pipeline, floor)
 
     async def _apply(self, children: list[Object], live: Live) -> None:
-        await _all_of(*(self._apply_one(child, key_of(child) in live) for child in children))
+        await _all_of(*(self._apply_one(child, live.get(key_of(child))) for child in children))
 
-    async def _apply_one(self, child: Object, exists: bool) -> None:
+    async def _apply_one(self, child: Object, there: Object | None) -> None:
         try:
             with self._children.writing(child):
-                made = await (self._cluster.apply(child) if exists else self._cluster.create(child))
+                made = await (self._cluster.create(child) if there is None else self._cluster.apply(adopting(child, there)))
         except Taken as error:
             raise Blocked(conflict(child, str(error))) from error
         self._contention.repaired(
-            (child["metadata"]["namespace"], str(names.pipeline_of(child))), child, EDITED if exists else DELETED, made
+            (child["metadata"]["namespace"], str(names.pipeline_of(child))), child, DELETED if there is None else EDITED, made
         )
         self._children.put(made)  # at once: then the watch's echo of it is no news
 

@@ -23,7 +23,7 @@ _WORKLOADS = {
 }
 _WAITING = {Component.RABBITMQ: "WaitingForBroker", Component.POSTGRESQL: "WaitingForDatabase"}
 # Reasons that only a person's action ends: kstatus calls such an object stalled.
-_STALLED = ("InvalidSpec", "Conflict", "SecretNotFound", "Forbidden", "Refused", "ExpansionRefused", "Contested")
+_STALLED = ("InvalidSpec", "Conflict", "SecretNotFound", "Forbidden", "Refused", "ExpansionRefused", "VolumeTerminating", "Contested")
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,52 @@
-"""Volumes that grow. A StatefulSet's volumeClaimTemplates are immutable, and Kubernetes never applies them to claims that exist.
+"""Volumes: they grow, and they go with the FibPipeline and with nothing else.
 
-So the claim is patched first; only when the API server has accepted that, the StatefulSet is deleted without its pod and made anew.
+A StatefulSet's volumeClaimTemplates are immutable, and Kubernetes never applies them to claims that exist. So the claim is patched first;
+only when the API server has accepted that, the StatefulSet is deleted without its pod and created again.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from kubernetes.utils.quantity import parse_quantity
 
-from . import guards
+from . import guards, names
 from .applied import stands_in
 from .children import ChildKey
 from .cluster import Cluster
 from .errors import ApiError
-from .resources.objects import Object
+from .names import Component
+from .resources.objects import Object, owner_reference
+from .spec import Pipeline
 from .status import Problem
+
+# The components that have one.
+STATEFUL: Final = (Component.RABBITMQ, Component.POSTGRESQL)
+
+
+def amendments(pipeline: Pipeline, live: Mapping[ChildKey, Object]) -> list[tuple[Object, Object]]:
+    """The claims whose metadata is not as it should be, each with what to merge into it.
+
+    With `deletionPolicy: Delete` the FibPipeline owns them, otherwise none does. The references of other owners stay. What is being deleted
+    is left alone.
+    """
+    claims = [live.get(("PersistentVolumeClaim", names.claim_name(pipeline.name, component))) for component in STATEFUL]
+    found = [(claim, _amendment(pipeline, claim)) for claim in claims if claim is not None and not is_leaving(claim)]
+    return [(claim, amendment) for claim, amendment in found if amendment]
+
+
+def _amendment(pipeline: Pipeline, claim: Object) -> Object:
+    owners = claim["metadata"].get("ownerReferences") or []
+    # A StatefulSet of an earlier release took its claim along, and adds itself again only if it still does.
+    desired = [owner for owner in owners if owner["kind"] not in (names.KIND, "StatefulSet")]
+    if pipeline.spec.deletion_policy == "Delete":
+        # Not as its controller: a StatefulSet of an earlier release leaves a claim alone that something else controls.
+        # https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/statefulset/stateful_set_utils.go
+        desired = [*desired, {key: value for key, value in owner_reference(pipeline).items() if isinstance(value, str)}]
+    marks = claim["metadata"].get("annotations") or {}
+    return {
+        **({"ownerReferences": desired} if desired != owners else {}),
+        **({"annotations": names.NEVER_PRUNED} if not names.NEVER_PRUNED.items() <= marks.items() else {}),
+    }
 
 
 async def grow(cluster: Cluster, wanted: Object, live: Mapping[ChildKey, Object]) -> tuple[Object, Problem | None]:

@@ -26,10 +26,18 @@ def test_what_is_added_to_selectors_and_policies_is_taken_back(operator: Operato
 def test_a_child_keeps_its_pipeline_whatever_label_it_is_given(operator: OperatorProcess, namespace: Namespace) -> None:
     namespace.apply()
     settled(namespace)
-    label = "app.kubernetes.io/instance"
-    for key in ("Deployment/demo-worker", "Secret/demo-rabbitmq"):
+    passwords = namespace.passwords()
+    labels = {"Deployment/demo-worker": "app.kubernetes.io/instance"} | {
+        f"Secret/demo-{component}": "fibpipeline.io/pipeline" for component in ("rabbitmq", "flower")
+    }
+    for key, label in labels.items():
+
+        def mended(key: str = key, label: str = label) -> bool:
+            return bool(namespace.children()[key]["metadata"]["labels"].get(label) == "demo")
+
         namespace.kubectl("label", "--overwrite", key, f"{label}=argo-app")
-        eventually(lambda key=key: namespace.children()[key]["metadata"]["labels"].get(label) == "demo", f"{key} to be mended")  # type: ignore[misc]
+        eventually(mended, f"{key} to be mended")
         namespace.kubectl("label", key, f"{label}-")
-        eventually(lambda key=key: namespace.children()[key]["metadata"]["labels"].get(label) == "demo", f"{key} to be mended again")  # type: ignore[misc]
+        eventually(mended, f"{key} to be mended again")
     settled(namespace)
+    assert namespace.passwords() == passwords

@@ -49,7 +49,7 @@ def test_every_kind_of_child_may_be_watched_and_written() -> None:
 def test_of_what_others_make_only_stuck_pods_may_be_deleted_and_busy_ones_marked() -> None:
     rights = _rights(ROLE)
     assert rights[_resource("Pod")] == SEE | {"patch", "delete"}
-    assert rights[_resource("PersistentVolumeClaim")] == SEE | {"patch"}
+    assert rights[_resource("PersistentVolumeClaim")] == WATCH | {"patch"}
 
 
 def test_there_is_no_other_right() -> None:

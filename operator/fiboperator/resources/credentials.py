@@ -4,6 +4,7 @@ import base64
 import contextlib
 import secrets
 
+from .. import names
 from ..names import Component
 from ..spec import Pipeline
 from .objects import Context, Object, child
@@ -59,6 +60,10 @@ def secret(context: Context, component: Component, derived: dict[str, str]) -> O
         type="Opaque",
         data={key: base64.b64encode(value.encode()).decode() for key, value in {**random, **derived}.items()},
     )
+    metadata = body["metadata"]
+    del metadata["labels"][names.INSTANCE_LABEL]
+    metadata["labels"][names.PIPELINE_LABEL] = context.pipeline.name
     if context.pipeline.spec.deletion_policy == "Retain":
-        del body["metadata"]["ownerReferences"]
+        del metadata["ownerReferences"]
+        metadata["annotations"] = dict(names.NEVER_PRUNED)
     return body

@@ -7,7 +7,7 @@ from .objects import Context, Object, child
 
 
 def stateful_set(context: Context, component: Component, template: Object, storage: Storage) -> Object:
-    """A StatefulSet of one pod whose volume `data` is kept or deleted with the pipeline, as the spec says."""
+    """A StatefulSet of one pod with the volume `data`, which outlives it: it goes with the FibPipeline or not at all."""
     volume_class = {"storageClassName": storage.storage_class_name} if storage.storage_class_name else {}
     pipeline = context.pipeline
     return child(
@@ -19,7 +19,7 @@ def stateful_set(context: Context, component: Component, template: Object, stora
             "replicas": 1,
             "serviceName": context.name(component) + "-headless",
             "selector": {"matchLabels": names.selector(pipeline.name, component)},
-            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": pipeline.spec.deletion_policy, "whenScaled": "Retain"},
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
             "template": template,
             "volumeClaimTemplates": [
                 {

@@ -92,8 +92,23 @@ def test_every_child_is_owned_except_retained_credentials() -> None:
         assert ("ownerReferences" in child["metadata"]) is (kind != "Secret")
     for child in children({"deletionPolicy": "Delete"}).values():
         assert child["metadata"]["ownerReferences"][0]["controller"] is True
-    policy = children({"deletionPolicy": "Delete"})["StatefulSet", "demo-postgresql"]["spec"]["persistentVolumeClaimRetentionPolicy"]
-    assert policy["whenDeleted"] == "Delete"
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+@pytest.mark.parametrize("name", ["demo-rabbitmq", "demo-postgresql"])
+def test_no_statefulset_takes_its_volume_along(policy: str, name: str) -> None:
+    retention = children({"deletionPolicy": policy})["StatefulSet", name]["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert retention == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+def test_no_label_that_gitops_tools_track_stands_on_credentials(policy: str) -> None:
+    """Argo CD prunes ownerless objects that carry `app.kubernetes.io/instance` and are not in its application's repository."""
+    for (kind, _), child in children({"deletionPolicy": policy}).items():
+        metadata = child["metadata"]
+        assert names.pipeline_of(child) == "demo"
+        assert ("app.kubernetes.io/instance" in metadata["labels"]) is (kind != "Secret")
+        assert ("argocd.argoproj.io/sync-options" in metadata.get("annotations", {})) is ("ownerReferences" not in metadata)
 
 
 def test_what_is_switched_off_or_external_is_not_wanted() -> None:

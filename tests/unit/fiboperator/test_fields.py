@@ -28,7 +28,7 @@ FIELDS: dict[str, tuple[Any, set[str]]] = {
     "imagePullPolicy": ("Always", PODS),
     "imagePullSecrets": ([{"name": "pull"}], PODS),
     "paused": (True, set()),
-    "deletionPolicy": ("Delete", {BROKER, STORE, *SECRETS}),
+    "deletionPolicy": ("Delete", SECRETS),
     "fibonacci.maxRecursiveN": (30, {API, WORKER}),
     "fibonacci.maxN": (1000, {API, WORKER}),
     "rabbitmq.image": ("rabbitmq:5", {BROKER}),

@@ -40,8 +40,21 @@ def condition(kind: str, message: str = "") -> list[dict[str, str]]:
     ],
 )
 def test_a_volume_that_has_not_grown_is_named(volume: dict[str, Any], ready: bool, reason: str, words: str) -> None:
-    counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), 1)
-    live = {"kind": "StatefulSet", "metadata": {"name": "x", "generation": 1}, "spec": {}, "status": {"observedGeneration": 1, **counts}}
-    found = health.workload("StatefulSet", "x", live, [], [volume], 1, {})
+    found = running_on(volume)
     assert (found.ready, found.reason) == (ready, reason)
     assert words in found.message
+
+
+def test_a_volume_that_is_being_deleted_is_named_while_its_pod_still_runs() -> None:
+    volume = claim("20Gi")
+    volume["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    found = running_on(volume)
+    assert (found.ready, found.reason) == (False, "VolumeTerminating")
+    assert "PersistentVolumeClaim data-demo-postgresql-0 is being deleted: its data is lost as soon as pod demo" in found.message
+
+
+def running_on(volume: dict[str, Any]) -> health.Verdict:
+    """The verdict on a StatefulSet whose pod is well."""
+    counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), 1)
+    live = {"kind": "StatefulSet", "metadata": {"name": "x", "generation": 1}, "spec": {}, "status": {"observedGeneration": 1, **counts}}
+    return health.workload("StatefulSet", "x", live, [], [volume], 1, {})

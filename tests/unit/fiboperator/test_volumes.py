@@ -1,9 +1,10 @@
-"""Volumes grow where they may, and never at the price of what they hold."""
+"""Volumes grow where they may, never at the price of what they hold, and go with the FibPipeline only."""
 
 from typing import Any
 
 import pytest
 
+from fiboperator import names
 from fiboperator.errors import ApiError
 from fiboperator.reconcile import SLOW_RETRY_SECONDS
 from tests.unit.fiboperator.world import World
@@ -17,6 +18,10 @@ async def with_volume(phase: str = "Bound", size: str = "20Gi") -> World:
     await world.reconcile()
     world.bind_volume("postgresql", size, phase)
     return world
+
+
+def claim(world: World) -> Any:
+    return world.cluster.objects["PersistentVolumeClaim", "data-demo-postgresql-0"]["metadata"]
 
 
 def template_size(world: World) -> Any:
@@ -139,3 +144,60 @@ async def test_a_child_that_is_leaving_is_not_written_any_more() -> None:
     await world.reconcile()
     assert "create Deployment demo-api" in world.cluster.written
     assert world.cluster.objects["Deployment", "demo-api"]["spec"]["replicas"] == 4
+
+
+async def test_with_the_policy_delete_the_pipeline_owns_its_volumes_and_with_retain_nobody_does() -> None:
+    world = await with_volume()
+    await world.reconcile()
+    assert world.cluster.written == []
+    world.submit({"deletionPolicy": "Delete"}, generation=2)
+    await world.reconcile()
+    assert "amend PersistentVolumeClaim data-demo-postgresql-0 ownerReferences" in world.cluster.written
+    uid = world.cluster.objects["FibPipeline", "demo"]["metadata"]["uid"]
+    assert claim(world)["ownerReferences"] == [{"apiVersion": "fibpipeline.io/v1", "kind": "FibPipeline", "name": "demo", "uid": uid}]
+    await world.reconcile()
+    assert world.cluster.written == []
+    world.submit(None, generation=3)
+    await world.reconcile()
+    assert claim(world)["ownerReferences"] == []
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+async def test_a_volume_loses_the_statefulset_and_the_predecessor_as_owners_and_keeps_others(policy: str) -> None:
+    world = World({"deletionPolicy": policy})
+    await world.reconcile()
+    world.bind_volume("postgresql", "20Gi")
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "t"}
+    predecessor = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "demo", "uid": "before"}
+    stateful_set = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo-postgresql", "uid": "s"}
+    claim(world).update(ownerReferences=[predecessor, other, stateful_set], resourceVersion=str(next(world.cluster.versions)))
+    world.watch()
+    await world.reconcile()
+    uids = [owner["uid"] for owner in claim(world)["ownerReferences"]]
+    assert uids == ["t", *([world.cluster.objects["FibPipeline", "demo"]["metadata"]["uid"]] if policy == "Delete" else [])]
+
+
+async def test_a_volume_has_its_owner_before_the_statefulset_that_took_it_along_is_deleted() -> None:
+    world = World({"deletionPolicy": "Delete", "flower": {"enabled": True}})
+    await world.reconcile()
+    world.bind_volume("postgresql", "20Gi")
+    world.submit({"deletionPolicy": "Delete", "flower": {"enabled": False}}, generation=2)
+    await world.reconcile()
+    order = [action for action in world.cluster.written if action.startswith(("amend", "delete Deployment"))]
+    assert order == ["amend PersistentVolumeClaim data-demo-postgresql-0 ownerReferences", "delete Deployment demo-flower"]
+
+
+async def test_a_volume_that_is_being_deleted_is_not_written() -> None:
+    world = await with_volume()
+    claim(world).update(deletionTimestamp="2026-01-01T00:00:00Z", annotations={}, resourceVersion=str(next(world.cluster.versions)))
+    world.watch()
+    await world.reconcile()
+    assert world.cluster.written == []
+
+
+async def test_a_volume_says_to_gitops_tools_that_it_is_not_theirs() -> None:
+    world = await with_volume()
+    claim(world).update(annotations={}, resourceVersion=str(next(world.cluster.versions)))
+    world.watch()
+    await world.reconcile()
+    assert world.cluster.written == ["amend PersistentVolumeClaim data-demo-postgresql-0 annotations"]

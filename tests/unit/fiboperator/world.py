@@ -98,6 +98,12 @@ class MemoryCluster:
         self.objects["FibPipeline", "demo"] = body
         return copy.deepcopy(body)
 
+    async def amend(self, live: Object, metadata: Object) -> None:
+        self._note(f"amend {live['kind']} {live['metadata']['name']} {', '.join(sorted(metadata))}")
+        body = self.objects[live["kind"], live["metadata"]["name"]]
+        body["metadata"].update(copy.deepcopy(metadata))
+        body["metadata"]["resourceVersion"] = str(next(self.versions))
+
     async def annotate(self, live: Object, annotations: dict[str, str | None]) -> Object:
         self._note(f"annotate {live['metadata']['name']} {next(iter(annotations.values()))}")
         body = self.objects[live["kind"], live["metadata"]["name"]]
@@ -163,7 +169,14 @@ class World:
         """The claim that Kubernetes made for a StatefulSet."""
         name = f"data-demo-{component}-0"
         labels = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/component": component}
-        metadata = {"name": name, "namespace": "flask-celery", "uid": "c", "resourceVersion": "1", "labels": labels}
+        metadata = {
+            "name": name,
+            "namespace": "flask-celery",
+            "uid": "c",
+            "resourceVersion": str(next(self.cluster.versions)),
+            "labels": labels,
+        }
+        metadata["annotations"] = dict(names.NEVER_PRUNED)
         spec = {"storageClassName": "fast", "resources": {"requests": {"storage": size}}}
         self.cluster.objects["PersistentVolumeClaim", name] = {
             "apiVersion": "v1",
