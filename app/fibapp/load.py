@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
+from fibapp.broker import Trouble
 from fibapp.costs import Costs
 from fibapp.jobs import Algorithm
 
@@ -43,6 +44,8 @@ class Load:
     running_seconds: float
     oldest_wait_seconds: float
     busy: dict[str, Busy]
+    broker: Trouble | None = None
+    """What keeps the broker from taking messages."""
 
     @property
     def idle(self) -> bool:
@@ -53,7 +56,8 @@ class Load:
     def version(self) -> str:
         """The material figures. Every API pod says the same of the same state, and can tell later what has changed since."""
         pods = crc32("\n".join(sorted(self.busy)).encode())
-        return f"{self.queued}:{self.running}:{self.seconds:.3f}:{pods:08x}"
+        broker = f":{crc32(f'{self.broker.cause}:{self.broker.words}'.encode()):08x}" if self.broker else ""
+        return f"{self.queued}:{self.running}:{self.seconds:.3f}:{pods:08x}{broker}"
 
     def is_news(self, seen: str | None) -> bool:
         """Has somebody who saw the version `seen` to be told? A version that says nothing here is another release's: then yes."""
@@ -62,7 +66,7 @@ class Load:
             before = [float(figure) for figure in theirs[:3]]
         except ValueError:
             return True
-        if len(theirs) != len(mine) or theirs[3] != mine[3]:
+        if theirs[3:] != mine[3:]:
             return True
         return any(_differs(old, float(new)) for old, new in zip(before, mine[:3], strict=True))
 
@@ -78,11 +82,12 @@ class Load:
             "busy": {
                 pod: {"jobs": busy.jobs, "remaining_seconds": round(busy.remaining_seconds, 3)} for pod, busy in sorted(self.busy.items())
             },
+            "broker": {"cause": self.broker.cause.value, "words": self.broker.words} if self.broker else None,
         }
 
 
-def measure(work: Sequence[Work], costs: Costs) -> Load:
-    """The load that `work` is."""
+def measure(work: Sequence[Work], costs: Costs, broker: Trouble | None = None) -> Load:
+    """The load that `work` is; `broker` is what keeps the broker from taking more of it."""
     waiting = [each for each in work if each.worker is None]
     nodes: dict[str, list[Work]] = defaultdict(list)
     for each in work:
@@ -103,6 +108,7 @@ def measure(work: Sequence[Work], costs: Costs) -> Load:
             pod: Busy(sum(each.jobs for node in mine for each in nodes[node]), max(remaining[node] for node in mine))
             for pod, mine in pods.items()
         },
+        broker=broker,
     )
 
 

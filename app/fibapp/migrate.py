@@ -17,6 +17,11 @@ logger = logging.getLogger(__name__)
 LOCK = 0x666962
 """The advisory lock that makes migrations take turns."""
 RETRY_SECONDS = 1.0
+REFUSED_SECONDS = 30.0
+"""A server that cannot be reached, starts or is full is waited for. One that does not admit us for so long is reported, by ending with its
+words: they become the container's termination message, which the operator puts into the status. In less, the pipeline's own PostgreSQL
+makes a lost role or database again."""
+_REFUSALS = ("authentication failed", "does not exist", "not permitted", "no pg_hba.conf entry", "permission denied")
 LOST = text("SELECT 1 FROM unnest(CAST(:tables AS text[])) AS name WHERE to_regclass(name) IS NULL")
 """Finds tables that are missing although Alembic's own says that they were made."""
 
@@ -51,9 +56,9 @@ def _upgrade(engine: Engine) -> None:
 
 
 def run(settings: Settings) -> None:
-    """Migrate, waiting for a database that is not there yet; says what it waits for."""
+    """Migrate, waiting for a database that is not there yet; says what it waits for. Raises SystemExit when it does not admit us."""
     url = make_url(settings.database_url.get_secret_value())
-    said = ""
+    said, refused_since = "", 0.0
     while True:
         try:
             migrate(settings.database_url.get_secret_value())
@@ -62,6 +67,10 @@ def run(settings: Settings) -> None:
             if reason != said:
                 logger.info("waiting for the database at %s:%s: %s", url.host, url.port or 5432, reason)
                 said = reason
+            refused = any(phrase in reason for phrase in _REFUSALS)
+            refused_since = (refused_since or time.monotonic()) if refused else 0.0
+            if refused and time.monotonic() - refused_since >= REFUSED_SECONDS:
+                raise SystemExit(f"the database does not admit the pipeline: {reason}") from None
             time.sleep(RETRY_SECONDS)
         else:
             logger.info("the schema is up to date")

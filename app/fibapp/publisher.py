@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from amqp import Message
-from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
+from amqp import Message, spec
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound, PreconditionFailed
 from celery import Celery
 from kombu import Connection
 
+from fibapp.broker import Cause, Trouble
 from fibapp.queue import TASK, Topology
 from fibapp.store.outbox import Due
 
@@ -25,11 +26,19 @@ AWAY = (AMQPError, OSError)
 """What py-amqp raises when the broker is gone, frozen or refuses."""
 
 
-class BrokerAway(Exception):
+class Unpublished(Exception):
+    """The broker does not take what is to be published; `trouble` says why."""
+
+    def __init__(self, message: str, trouble: Trouble) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+
+
+class BrokerAway(Unpublished):
     """The broker did not take what was published, or not within the time allowed."""
 
 
-class TopologyConflict(Exception):
+class TopologyConflict(Unpublished):
     """A queue or exchange exists with other arguments than ours; someone has to delete it."""
 
 
@@ -56,6 +65,7 @@ class Publisher:
         self._unconfirmed: dict[int, UUID] = {}
         self._refused: set[UUID] = set()
         self._origin = f"relay@{socket.gethostname()}"
+        self._alarm = ""
 
     @property
     def connected(self) -> bool:
@@ -69,15 +79,27 @@ class Publisher:
         self._broker = Connection(self._app.conf.broker_url, heartbeat=20, connect_timeout=self._timeout, transport_options=options)
         try:
             self._connection = self._broker.connect()
+            self._hear_alarms()
             self._open_channel()
         except PreconditionFailed as error:
             self.close()
-            raise TopologyConflict(
-                f"RabbitMQ refuses our declaration: {error.reply_text}. Delete that queue or exchange; its jobs are published again"
-            ) from error
+            words = f"RabbitMQ refuses our declaration: {error.reply_text}. Delete that queue or exchange; its jobs are published again"
+            raise TopologyConflict(words, Trouble(Cause.REFUSED, words)) from error
         except AWAY as error:
             self.close()
-            raise BrokerAway(f"cannot connect: {_words(error)}") from error
+            raise BrokerAway(f"cannot connect: {_words(error)}", _trouble(error)) from error
+
+    def _hear_alarms(self) -> None:
+        """Keep the reason of an alarm, which the broker gives to a connection that publishes: py-amqp drops it.
+
+        https://www.rabbitmq.com/docs/connection-blocked, https://github.com/celery/py-amqp/blob/v5.4.2/amqp/connection.py (_on_blocked)
+        """
+        self._alarm = ""
+        self._connection._METHODS = {**self._connection._METHODS, spec.Connection.Blocked: spec.method(spec.Connection.Blocked, "s")}
+        self._connection._callbacks[spec.Connection.Blocked] = self._on_alarm
+
+    def _on_alarm(self, reason: str) -> None:
+        self._alarm = reason or "of something"
 
     def _open_channel(self) -> None:
         channel = self._connection.channel()
@@ -117,7 +139,9 @@ class Publisher:
                 self._connection.drain_events(timeout=left)
         except AWAY as error:
             self.close()
-            raise BrokerAway(f"{len(self._unconfirmed)} of {len(jobs)} messages unconfirmed: {_words(error)}") from error
+            words = f"alarm, {self._alarm}" if self._alarm else _words(error)
+            trouble = Trouble(Cause.ALARM, self._alarm) if self._alarm else _trouble(error)
+            raise BrokerAway(f"{len(self._unconfirmed)} of {len(jobs)} messages unconfirmed: {words}", trouble) from error
         refused = set(self._refused)
         return Outcome([job.id for job in jobs if job.id not in refused], [job.id for job in jobs if job.id in refused])
 
@@ -127,10 +151,10 @@ class Publisher:
             return int(self._topology.queue(self._channel).queue_declare(passive=True).message_count)
         except NotFound as error:
             self.close()
-            raise BrokerAway("the queue is gone") from error
+            raise BrokerAway("the queue is gone", Trouble(Cause.AWAY, "the queue is gone")) from error
         except AWAY as error:
             self.close()
-            raise BrokerAway(_words(error)) from error
+            raise BrokerAway(_words(error), _trouble(error)) from error
 
     def heartbeat(self) -> None:
         """Keep an idle connection alive and notice a dead one. Raises BrokerAway."""
@@ -141,7 +165,7 @@ class Publisher:
                 self._connection.drain_events(timeout=0.001)
         except AWAY as error:
             self.close()
-            raise BrokerAway(_words(error)) from error
+            raise BrokerAway(_words(error), _trouble(error)) from error
 
     def _message(self, job: Due) -> Message:
         task = self._app.amqp.as_task_v2(str(job.id), TASK, [job.n], {"algorithm": job.algorithm}, origin=self._origin, ignore_result=True)
@@ -204,3 +228,8 @@ class Publisher:
 
 def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _trouble(error: BaseException) -> Trouble:
+    """What to report of an error. Not for a login that is refused, nor for a virtual host that is not there, is it a matter of time."""
+    return Trouble(Cause.REFUSED if isinstance(error, AccessRefused | NotAllowed) else Cause.AWAY, _words(error))

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import time
 from types import FrameType
 
@@ -10,11 +11,13 @@ from prometheus_client import Counter, Gauge
 from fibapp import httpd
 from fibapp.backoff import Backoff
 from fibapp.bell import Bell
-from fibapp.publisher import BrokerAway, Publisher, TopologyConflict
+from fibapp.broker import Cause, Trouble
+from fibapp.publisher import BrokerAway, Publisher, TopologyConflict, Unpublished
 from fibapp.queue import Topology, create_celery
 from fibapp.settings import Settings
 from fibapp.store import Database, StoreAway
 from fibapp.store.outbox import Outbox
+from fibapp.store.trouble import TroubleStore
 from fibapp.store.wakeup import Listener
 
 logger = logging.getLogger(__name__)
@@ -34,9 +37,12 @@ CONNECTED = Gauge("fib_relay_broker_connected", "1 while the relay has a connect
 class Relay:
     """One relay; several may run, they share the work by row locks."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher, listener: Listener, *, grace_seconds: float) -> None:
+    def __init__(self, outbox: Outbox, publisher: Publisher, listener: Listener, troubles: TroubleStore, *, grace_seconds: float) -> None:
         """`grace_seconds`: how long a published job may be neither in the queue nor claimed before its message counts as lost."""
         self._outbox = outbox
+        self._troubles = troubles
+        self._trouble: Trouble | None = None
+        self._name = socket.gethostname()
         self._publisher = publisher
         self._listener = listener
         self._grace = grace_seconds
@@ -66,8 +72,10 @@ class Relay:
                 backoff.reset()
                 if not more:
                     self._sleep()
-            except (StoreAway, BrokerAway, TopologyConflict) as error:
+            except (StoreAway, Unpublished) as error:
                 where = "store" if isinstance(error, StoreAway) else "broker"
+                if isinstance(error, Unpublished):
+                    self.note(error.trouble)
                 ERRORS.labels(where).inc()
                 wait = backoff.next()
                 logger.log(
@@ -86,6 +94,8 @@ class Relay:
         """Publish one batch of what is due; True when there may be more."""
         if not self._publisher.connected:
             self._publisher.connect()
+            if self._trouble and self._trouble.cause is not Cause.ALARM:  # in an alarm it admits us and takes nothing
+                self.note(None)
         # Once in a while only: what these find took seconds to become wrong.
         missing = 0
         if time.monotonic() - self._looked >= LOOK_SECONDS:
@@ -101,6 +111,8 @@ class Relay:
             self._outbox.returned([job.id for job in jobs])
             raise
         self._outbox.published(outcome.confirmed)
+        if self._trouble and outcome.confirmed:
+            self.note(None)
         again = sum(job.publishes > 0 for job in jobs)
         PUBLISHED.labels("again").inc(again)
         PUBLISHED.labels("first").inc(len(jobs) - again)
@@ -108,8 +120,21 @@ class Relay:
             REFUSED.inc(len(outcome.refused))
             self._outbox.returned(outcome.refused)
             self._publisher.close()  # connecting declares the queue again
-            raise BrokerAway(f"{len(outcome.refused)} messages had no queue to go to; declaring it again")
+            gone = Trouble(Cause.AWAY, "messages had no queue to go to")
+            raise BrokerAway(f"{len(outcome.refused)} messages had no queue to go to; declaring it again", gone)
         return len(jobs) == BATCH or missing > 0
+
+    def note(self, trouble: Trouble | None) -> None:
+        """Note what keeps the broker from taking messages, for the API to tell; None: it takes them again."""
+        try:
+            if trouble is None:
+                self._troubles.clear(self._name)
+            else:
+                self._troubles.note(self._name, trouble)
+        except StoreAway as error:
+            logger.warning("cannot note the state of the broker: %s", error)
+        else:
+            self._trouble = trouble
 
     def _look_for_lost(self) -> int:
         """Compare the broker's queue with the rows: how many stale jobs to publish again, the oldest first.
@@ -138,6 +163,7 @@ class Relay:
         now = time.monotonic()
         if now - self._forgot > 3600:
             self._outbox.forget_keys(KEY_HOURS)
+            self._troubles.forget()
             self._forgot = now
         due = self._outbox.next_due()
         # What is overdue and was still not reserved has to wait for the next look, too.
@@ -154,7 +180,11 @@ def run(settings: Settings) -> None:
         cap_seconds=settings.relay_cap_seconds,
     )
     relay = Relay(
-        outbox, Publisher(create_celery(settings), Topology(settings.queue)), Listener(database), grace_seconds=settings.relay_grace_seconds
+        outbox,
+        Publisher(create_celery(settings), Topology(settings.queue)),
+        Listener(database),
+        TroubleStore(database),
+        grace_seconds=settings.relay_grace_seconds,
     )
     httpd.serve(settings.listen_host, settings.relay_port, {"/healthz": httpd.health(relay.stuck), "/metrics": httpd.metrics})
 

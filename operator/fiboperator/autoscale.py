@@ -31,6 +31,16 @@ class Busy(BaseModel):
     remaining_seconds: Seconds
 
 
+class Trouble(BaseModel):
+    """What keeps the broker from taking messages, as the relay has seen it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cause: str
+    """`alarm`, `refused` or `away`; a newer app may know more."""
+    words: Annotated[str, Field(max_length=500)]
+
+
 class Load(BaseModel):
     """The answer of the API; all seconds are those of one worker process."""
 
@@ -42,6 +52,8 @@ class Load(BaseModel):
     seconds: Seconds
     running_seconds: Seconds
     busy: dict[str, Busy]
+    broker: Trouble | None = None
+    """An app of release 0.1 does not tell."""
 
     @property
     def jobs(self) -> int:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from . import external
+from .autoscale import Trouble
 from .blocking import Told, unexplained
 from .children import ChildKey
 from .cluster import Cluster
@@ -22,6 +23,8 @@ from .spec import Pipeline
 
 # Neither a Secret of somebody else's nor an Event is watched, so what is missing is looked for again.
 LOOK_AGAIN_SECONDS: Final = 20.0
+# A Secret that is right is looked at less often: its password may be rotated.
+ROTATION_SECONDS: Final = 60.0
 # What is in trouble for less is about to start, and not asked about: a new StatefulSet is refused its pod until its ServiceAccount exists.
 PATIENCE_SECONDS: Final = 5.0
 # The status waits no longer than this for what would only explain it.
@@ -31,10 +34,11 @@ logger = logging.getLogger(__name__)
 
 
 class Secrets(NamedTuple):
-    """The Secrets that the spec names, by name: what is wrong with one, or why nobody knows."""
+    """The Secrets that the spec names, by name: what is wrong with one, or why nobody knows; and the fingerprints of their URIs."""
 
     lacking: Mapping[str, str]
     unseen: Mapping[str, str]
+    fingerprints: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Evidence:
     unexposed: Verdict | None = None
     """Why nothing reaches the pipeline through its Ingress, where the Ingress itself does not tell."""
     unseen: Mapping[str, str] = field(default_factory=dict)
+    broker: Trouble | None = None
+    """What keeps the broker from taking messages, where the API tells."""
     blind: bool = False
     """Whether some kind of child cannot be watched: then nobody knows how the components are."""
 
@@ -59,11 +65,18 @@ async def look_at_secrets(cluster: Cluster, pipeline: Pipeline) -> Secrets:
     """Look at the Secrets that the spec names. Costs a request for each of them."""
     wanted, uses = named_secrets(pipeline), external.secret_names(pipeline)
     by_secret = {name: [component for component, used in uses.items() if used == name] for name in wanted}
-    lacks = await asyncio.gather(*(_lack(cluster, pipeline.namespace, name, keys, by_secret[name]) for name, keys in wanted.items()))
-    return Secrets(
-        {name: lack for name, (lack, _) in zip(wanted, lacks, strict=True) if lack},
-        {name: why for name, (_, why) in zip(wanted, lacks, strict=True) if why},
-    )
+    seen = await asyncio.gather(*(_see(cluster, pipeline.namespace, name) for name in wanted))
+    lacking, unseen, fingerprints = {}, {}, {}
+    for (name, keys), (secret, why) in zip(wanted.items(), seen, strict=True):
+        if isinstance(why, ApiError) and why.permanent:
+            lacking[name] = f"cannot be looked at ({why})"
+        elif why:
+            unseen[name] = str(why)
+        elif lack := _lack(secret, keys, by_secret[name]):
+            lacking[name] = lack
+        elif secret and by_secret[name]:
+            fingerprints[name] = external.fingerprint(pipeline, secret)
+    return Secrets(lacking, unseen, fingerprints)
 
 
 async def gather(
@@ -75,12 +88,13 @@ async def gather(
     """
     in_trouble = unexplained(live)
     silent = [child for child in in_trouble if _age(child, now) >= PATIENCE_SECONDS]
-    lacking, unseen = await look_at_secrets(cluster, pipeline) if secrets is None else secrets
+    lacking, unseen, fingerprints = await look_at_secrets(cluster, pipeline) if secrets is None else secrets
     notes = await asyncio.gather(*(_note(cluster, child) for child in silent))
     told = {(child["kind"], child["metadata"]["name"]): note for child, note in zip(silent, notes, strict=True) if note}
     if len(silent) < len(in_trouble):
         return Evidence(lacking, told, PATIENCE_SECONDS, unseen=unseen)
-    return Evidence(lacking, told, LOOK_AGAIN_SECONDS if lacking or silent or unseen else None, unseen=unseen)
+    retry = LOOK_AGAIN_SECONDS if lacking or silent or unseen else ROTATION_SECONDS if fingerprints else None
+    return Evidence(lacking, told, retry, unseen=unseen)
 
 
 def named_secrets(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
@@ -113,18 +127,22 @@ async def _note(cluster: Cluster, child: Object) -> str:
         return ""
 
 
-async def _lack(cluster: Cluster, namespace: str, name: str, keys: tuple[str, ...], uses: list[Component]) -> tuple[str, str]:
-    """What is wrong with a Secret, and why nobody knows that: at most one of the two."""
+async def _see(cluster: Cluster, namespace: str, name: str) -> tuple[Object | None, Exception | None]:
+    """A Secret, None when it does not exist; or why nobody knows."""
     try:
         async with asyncio.timeout(EXPLANATION_SECONDS):
-            secret = await cluster.read("Secret", namespace, name)
+            return await cluster.read("Secret", namespace, name), None
     except ApiError as error:
-        return (f"cannot be looked at ({error})", "") if error.permanent else ("", str(error))
+        return None, error
     except TimeoutError:
-        return "", f"read Secret {name}: the API server did not answer"
+        return None, TimeoutError(f"read Secret {name}: the API server did not answer")
+
+
+def _lack(secret: Object | None, keys: tuple[str, ...], uses: list[Component]) -> str:
+    """What is wrong with a Secret; empty when nothing is."""
     if secret is None:
-        return "does not exist", ""
+        return "does not exist"
     missing = sorted({key for key in keys if not (secret.get("data") or {}).get(key)})
     if missing:
-        return f"lacks {', '.join(missing)}", ""
-    return next((flaw for component in uses if (flaw := external.flaw(component, secret))), ""), ""
+        return f"lacks {', '.join(missing)}"
+    return next((flaw for component in uses if (flaw := external.flaw(component, secret))), "")

@@ -1,7 +1,9 @@
 """External brokers and stores: a named Secret is believed only after a look at it, and what it replaces is kept until it is in use."""
 
 import base64
+import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -43,6 +45,20 @@ def flaw(component: Component, secret: Object) -> str:
     if parts.scheme not in schemes:
         return f"has a {URI} that does not begin with {schemes[0]}://"
     return "" if host else f"has a {URI} that names no host"
+
+
+def fingerprint(pipeline: Pipeline, secret: Object) -> str:
+    """A mark of the URI in a Secret, by which its pods are replaced when it changes. It stands in their annotations.
+
+    Slow to make, and different for each pipeline: whoever may read pods but no Secrets must not learn a weak password by trying.
+    """
+    return _slow_hash((secret.get("data") or {}).get(URI, ""), pipeline.uid)
+
+
+@lru_cache(maxsize=2048)
+def _slow_hash(value: str, salt: str) -> str:
+    # RFC 7914. A few milliseconds and 4 MiB.
+    return hashlib.scrypt(value.encode(), salt=salt.encode(), n=4096, r=8, p=1, dklen=12).hex()
 
 
 def remedy(pipeline: Pipeline, component: Component, secret: str) -> str:

@@ -151,6 +151,8 @@ class Followed:
         if now.load is None or before.reading.load is None:
             return News.NONE
         worker, old, new = before.worker, before.reading.load, now.load
+        if new.broker != old.broker:
+            return News.DEEDS
         if autoscale.floor(now, worker, before.floor) != autoscale.floor(before.reading, worker, before.floor):
             return News.DEEDS
         if autoscale.changed_marks(new, before.marks) != autoscale.changed_marks(old, before.marks):

@@ -142,7 +142,11 @@ class Reconciler:
         found = await evidence.gather(self._cluster, pipeline, children, now, secrets)
         if unexposed := self._host_taken(pipeline) or outcome.unexposed:
             found = replace(found, unexposed=Verdict(False, unexposed.reason, unexposed.message))
-        found = replace(found, blind=self._trouble() is not None and outcome.problem is not None)
+        found = replace(
+            found,
+            broker=reading.load.broker if reading.load else None,
+            blind=self._trouble() is not None and outcome.problem is not None,
+        )
         workers, later = self._scaling.tell(pipeline, reading, children, found.told, status.verdict(previous, "AutoscalingActive"), now)
         current = status.of_pipeline(pipeline, children, found, outcome.problem, workers, previous, now, self._release.version)
         edited = await self._report(body, current)
@@ -170,7 +174,7 @@ class Reconciler:
                 raise error
             if not pipeline.spec.paused:
                 _refuse_missing_services(pipeline, secrets)
-                unexposed = await self._write_children(pipeline, body, reading)
+                unexposed = await self._write_children(pipeline, body, reading, secrets)
         except Blocked as blocked:
             return Outcome(blocked.problem, retry=SLOW_RETRY_SECONDS if blocked.retry is None else blocked.retry)
         except ApiError as error:
@@ -198,13 +202,15 @@ class Reconciler:
         holder = hosts.holder(key, ingress.host, ingress.class_name)
         return host_taken(pipeline, holder) if holder else None
 
-    async def _write_children(self, pipeline: Pipeline, body: Object, reading: Reading) -> Problem | None:
+    async def _write_children(self, pipeline: Pipeline, body: Object, reading: Reading, secrets: Secrets) -> Problem | None:
         """Write what differs. Returns why the Ingress was refused: that stops nothing else."""
         live = self._children.of((pipeline.namespace, pipeline.name))
         credentials = await self._credentials(pipeline, live, is_first=not _status(body))
         floor = self._scaling.floor(pipeline, reading, live)
         release = await self._platform_release()
-        context = Context(pipeline, credentials, release, floor, self._host_taken(pipeline) is not None, rollouts.cramped(live))
+        fingerprints = {component: secrets.fingerprints[name] for component, name in external.secret_names(pipeline).items()}
+        taken = self._host_taken(pipeline) is not None
+        context = Context(pipeline, credentials, release, floor, taken, fingerprints, rollouts.cramped(live))
         wanted = desired(context)
         unwanted = _unwanted(pipeline, wanted, live)
         kept = external.still_needed(pipeline, wanted, live, unwanted)

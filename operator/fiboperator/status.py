@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import external, health, names
+from . import broker, external, health, names
 from .children import ChildKey, of_component
 from .evidence import Evidence
 from .health import Verdict
@@ -51,6 +51,7 @@ def of_pipeline(
     verdicts = {component: _component(pipeline, component, children, evidence) for component in _WORKLOADS}
     wanted = {component: verdict for component, verdict in verdicts.items() if verdict is not None}
     wanted = {component: _proven(pipeline, component, verdict, wanted) for component, verdict in wanted.items()}
+    wanted[Component.RABBITMQ] = broker.taking(pipeline, wanted[Component.RABBITMQ], evidence.broker)
     if problem and evidence.blind:
         unseen = Verdict(False, problem.reason, f"Not known, because a kind of child cannot be watched: {problem.message}", known=False)
         wanted = dict.fromkeys(wanted, unseen)
@@ -159,8 +160,7 @@ def _proven(pipeline: Pipeline, component: Component, verdict: Verdict, all_of_t
         return verdict
     secret = _external_secret(pipeline, component)
     doubt = f"Not run here: Secret {secret} names it. Nobody knows whether it admits the pipeline: {all_of_them[user].message}"
-    container = {Component.API: " -c migrate", Component.WORKER: ""}[user]
-    look = f"kubectl -n {pipeline.namespace} logs deployment/{names.child_name(pipeline.name, user)}{container}"
+    look = f"kubectl -n {pipeline.namespace} logs deployment/{names.child_name(pipeline.name, user)} --all-containers --tail=20"
     return Verdict(False, "External", f"{doubt} What it answered: {look}", known=False)
 
 

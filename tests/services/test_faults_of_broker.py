@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -73,10 +73,23 @@ def test_row_36_broker_without_disk_space(pipeline: Pipeline, broker: RabbitMQ) 
         ids = [accepted_in_time(pipeline) for _ in range(5)]
         eventually(lambda: "unconfirmed" in pipeline.log("relay"), "the relay to be refused", 40)
         assert pipeline.count("state = 'queued'", ids) == 5
+        told = eventually(lambda: pipeline.load()["broker"], "the operator to be told", 40)
+        assert told == {"cause": "alarm", "words": "low on disk"}
     finally:
         broker.config = healthy
         broker.restart()
     pipeline.until_all_done(ids, 90)
+    eventually(lambda: pipeline.load()["broker"] is None, "the alarm to be over for the operator, too")
+
+
+def test_a_login_that_the_broker_refuses_is_told_in_its_words(pipelines: Callable[..., Pipeline], broker: RabbitMQ) -> None:
+    pipeline = pipelines(FIB_BROKER_URL=f"amqp://nobody:wrong@{broker.url.rpartition('@')[2]}")
+    pipeline.up(workers=0)
+    accepted_in_time(pipeline)
+    told = eventually(lambda: pipeline.load()["broker"], "the operator to be told", 40)
+    assert told["cause"] == "refused"
+    assert "ACCESS_REFUSED" in told["words"]
+    assert "wrong" not in told["words"]
 
 
 def test_row_37_broker_wiped(pipeline: Pipeline, broker: RabbitMQ) -> None:

@@ -2,8 +2,9 @@
 
 `GET /load?since=VERSION&wait=SECONDS`: `since` is the version of the load that the operator knows (none: answered at once), `wait` how many
 seconds to wait for a material change (0 to 600). Answered is {version, queued, running, seconds, running_seconds, oldest_wait_seconds,
-busy: {pod: {jobs, remaining_seconds}}, decision}, at once when it is news, otherwise after the wait. Seconds are those of one worker
-process; a job whose worker was lost counts as queued; a job's wait begins with its submission. `decision` is the one that is kept here, or
+busy: {pod: {jobs, remaining_seconds}}, broker, decision}, at once when it is news, otherwise after the wait. Seconds are those of one
+worker process; a job whose worker was lost counts as queued; a job's wait begins with its submission. `broker` is null, or {cause, words}:
+what keeps the broker from taking messages, cause being away, alarm or refused. `decision` is the one that is kept here, or
 null: by it the operator sees that a push was lost. As long as its question waits, the operator is there and its decision holds.
 
 `PUT /scaling` with {workers, floor, min, max, sentence, at} keeps a decision; 204. API pods hold no token for the API server: what the page
@@ -32,6 +33,7 @@ from fibapp.httpd import Answer, Handle, Request
 from fibapp.load import measure
 from fibapp.store import Database, StoreAway
 from fibapp.store.load import FRESH_SECONDS, Decision, LoadStore
+from fibapp.store.trouble import TroubleStore
 from fibapp.store.wakeup import Listener
 
 logger = logging.getLogger(__name__)
@@ -88,7 +90,8 @@ class LoadRoute:
     def __init__(self, database: Database, store: LoadStore, learner: Learner) -> None:
         self._store = store
         self._learner = learner
-        self._watch = Watch(lambda: measure(store.work(), learner.costs()), Listener(database))
+        troubles = TroubleStore(database)
+        self._watch = Watch(lambda: measure(store.work(), learner.costs(), troubles.lasting()), Listener(database))
 
     def handlers(self) -> dict[tuple[str, str], Handle]:
         """What answers which method and path."""

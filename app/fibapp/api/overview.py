@@ -9,10 +9,12 @@ from typing import Literal
 from fibapp.api.history import History, Point
 from fibapp.api.learner import Learner
 from fibapp.api.stats import Stats
+from fibapp.broker import Cause
 from fibapp.costs import Costs
 from fibapp.load import Load, measure, pod_of
 from fibapp.store import StoreAway
 from fibapp.store.load import Decision, LoadStore
+from fibapp.store.trouble import TroubleStore
 from fibapp.store.view import Computing, Unpublished, ViewStore
 from fibapp.words import number, plural, span
 
@@ -54,11 +56,12 @@ class Tile:
 class Overview:
     """Looks at the pipeline for all requests of the process."""
 
-    def __init__(self, stats: Stats, loads: LoadStore, views: ViewStore, learner: Learner) -> None:
+    def __init__(self, stats: Stats, loads: LoadStore, views: ViewStore, troubles: TroubleStore, learner: Learner) -> None:
         self.history = History()
         self._stats = stats
         self._loads = loads
         self._views = views
+        self._troubles = troubles
         self._learner = learner
         self._lock = Lock()
         self._seen: Seen | None = None
@@ -88,7 +91,7 @@ class Overview:
 
     def _look(self) -> Seen:
         costs, counts, decision = self._learner.costs(), self._stats.counts(), self._stats.decision()
-        load = measure(self._loads.work(), costs)
+        load = measure(self._loads.work(), costs, self._troubles.lasting())
         scale = (decision.workers, decision.min, decision.max) if decision else (None, None, None)
         self.history.add(Point(time.time(), load.queued, load.running, counts["done"], counts["total"], *scale))
         return Seen(counts, load, self._views.computing(), self._views.unpublished(), decision, costs, self.history.rates())
@@ -114,7 +117,10 @@ def resting(seen: Seen) -> int:
 def _ingest(seen: Seen) -> Tile:
     waiting, late = seen.load.queued, seen.unpublished
     if late.jobs and late.seconds > LATE_SECONDS:
-        words = f"{plural(late.jobs, 'job')} not handed over yet: kept in the store, sent once the broker takes messages."
+        broker = seen.load.broker
+        # Whatever else it may be names hosts or users, which is for the operator's status and not for the public.
+        why = f" It is in alarm: {broker.words}." if broker and broker.cause is Cause.ALARM else ""
+        words = f"{plural(late.jobs, 'job')} not handed over yet: kept in the store, sent once the broker takes messages.{why}"
         return Tile(number(waiting), "waiting", "warn", words)
     if waiting:
         return Tile(number(waiting), "waiting", "active", f"{span(seen.load.seconds)} of work for one worker process.")

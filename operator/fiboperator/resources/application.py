@@ -54,9 +54,10 @@ def connection_secrets(context: Context) -> dict[str, tuple[str, str]]:
     return {"fib_database_url": postgresql.uri_source(context), "fib_broker_url": rabbitmq.uri_source(context)}
 
 
-def connection_config(context: Context) -> dict[str, dict[str, str]]:
+def connection_config(context: Context) -> dict[str, dict[str, str] | str]:
     """The credentials behind the connections: pods read them at their start, so a change rolls them."""
-    return {component.value: data for component, data in context.credentials.items() if component is not Component.FLOWER}
+    own = {component.value: data for component, data in context.credentials.items() if component is not Component.FLOWER}
+    return {**own, **{component.value: mark for component, mark in context.fingerprints.items()}}
 
 
 def deployment(context: Context, component: Component, template: Object, **spec: Any) -> Object:

@@ -1,6 +1,7 @@
 """What every child has in common: identity, labels, owner."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import names
@@ -35,6 +36,8 @@ class Context:
     floor: int
     host_taken: bool = False
     """Whether the Ingress of another pipeline serves the host that this one asks for."""
+    fingerprints: Mapping[Component, str] = field(default_factory=dict)
+    """Marks of the URIs of external services: a change of one replaces the pods that read it."""
     cramped: frozenset[Component] = frozenset()
     """The components whose rollout has no room for a pod more than the spec asks for."""
 

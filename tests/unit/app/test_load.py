@@ -1,12 +1,14 @@
 """The load of a pipeline, when it is news, and how many wait for it without many looking."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fibapp.api import watch
 from fibapp.api.watch import Crowded, Watch
+from fibapp.broker import Cause, Trouble
 from fibapp.costs import OVERHEAD_SECONDS, Coefficient, Costs
 from fibapp.load import Busy, Load, Work, measure, pod_of
 from fibapp.store import StoreAway
@@ -74,6 +76,16 @@ BEFORE = load().version
 )
 def test_news(now: Load, news: bool) -> None:
     assert now.is_news(BEFORE) is news
+
+
+def test_a_broker_that_takes_no_messages_is_news_and_so_is_its_recovery() -> None:
+    well, alarm = load(), replace(load(), broker=Trouble(Cause.ALARM, "low on disk"))
+    other = replace(load(), broker=Trouble(Cause.ALARM, "low on memory"))
+    assert alarm.is_news(well.version)
+    assert well.is_news(alarm.version)
+    assert other.is_news(alarm.version)
+    assert not alarm.is_news(alarm.version)
+    assert (well.document()["broker"], alarm.document()["broker"]) == (None, {"cause": "alarm", "words": "low on disk"})
 
 
 @pytest.mark.parametrize("seen", [None, "", "1", "1:2:3", "1:2:x:y", BEFORE + ":more"])

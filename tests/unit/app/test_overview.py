@@ -119,7 +119,7 @@ class Assumed:
 
 def test_a_store_that_is_away_is_asked_once_for_all_who_come() -> None:
     away = Away()
-    overview = Overview(away, None, None, Assumed())  # type: ignore[arg-type]
+    overview = Overview(away, None, None, None, Assumed())  # type: ignore[arg-type]
     for _ in range(5):
         with pytest.raises(StoreAway):
             overview.see()

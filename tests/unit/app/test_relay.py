@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from fibapp.backoff import Backoff
+from fibapp.broker import Cause, Trouble
 from fibapp.publisher import BrokerAway, Outcome
 from fibapp.relay import Relay
 from fibapp.store.outbox import Due
@@ -55,6 +56,7 @@ class MemoryPublisher:
         self._depth = depth
         self._refused = refused
         self._away = away
+        self.trouble = Trouble(Cause.AWAY, "frozen")
         self.sent: list[UUID] = []
 
     def connect(self) -> None:
@@ -72,17 +74,52 @@ class MemoryPublisher:
     def publish(self, jobs: Sequence[Due]) -> Outcome:
         if self._away:
             self.connected = False
-            raise BrokerAway("frozen")
+            raise BrokerAway("frozen", self.trouble)
         self.sent += [job.id for job in jobs]
         return Outcome([job.id for job in jobs if job.id not in self._refused], [job.id for job in jobs if job.id in self._refused])
+
+
+class MemoryTroubles:
+    """What the relay noted last of the broker."""
+
+    def __init__(self) -> None:
+        self.noted: Trouble | None = None
+
+    def note(self, _relay: str, trouble: Trouble) -> None:
+        self.noted = trouble
+
+    def clear(self, _relay: str) -> None:
+        self.noted = None
 
 
 def due(publishes: int = 0) -> Due:
     return Due(uuid4(), 5, "recursive", publishes)
 
 
-def relay(outbox: MemoryOutbox, publisher: MemoryPublisher) -> Relay:
-    return Relay(outbox, publisher, None, grace_seconds=1)  # type: ignore[arg-type]
+def relay(outbox: MemoryOutbox, publisher: MemoryPublisher, troubles: MemoryTroubles | None = None) -> Relay:
+    return Relay(outbox, publisher, None, troubles or MemoryTroubles(), grace_seconds=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("cause", "cleared_by_connecting"), [(Cause.AWAY, True), (Cause.REFUSED, True), (Cause.ALARM, False)])
+def test_what_keeps_the_broker_from_taking_messages_is_noted_until_it_takes_them(cause: Cause, cleared_by_connecting: bool) -> None:
+    outbox, publisher, troubles = MemoryOutbox([due()]), MemoryPublisher(away=True), MemoryTroubles()
+    publisher.trouble = Trouble(cause, "why")
+    one = relay(outbox, publisher, troubles)
+    fail_once(one)
+    assert troubles.noted == publisher.trouble
+    publisher._away = False
+    one.pass_once()
+    assert (troubles.noted is None) is cleared_by_connecting, "in an alarm the broker admits everybody"
+    outbox.due = [due()]
+    one.pass_once()
+    assert troubles.noted is None
+
+
+def fail_once(one: Relay) -> None:
+    """A pass as `run` makes it, with a broker that is away."""
+    with pytest.raises(BrokerAway) as caught:
+        one.pass_once()
+    one.note(caught.value.trouble)
 
 
 def test_what_is_confirmed_is_marked() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fiboperator.evidence import LOOK_AGAIN_SECONDS, PATIENCE_SECONDS, gather
+from fiboperator.evidence import LOOK_AGAIN_SECONDS, PATIENCE_SECONDS, ROTATION_SECONDS, gather
 from fiboperator.spec import parse
 from tests.pipelines import fibpipeline
 from tests.unit.fiboperator.world import World
@@ -46,7 +46,7 @@ async def test_each_secret_that_the_spec_names_is_looked_at_once() -> None:
     world.cluster.objects["Secret", "both"] = secret("both", "uri", "tls.crt", "tls.key")
     world.cluster.objects["Secret", "store"] = secret("store", "uri")
     found = await look(world, NAMES)
-    assert (found.lacking, found.retry) == ({}, None)
+    assert (found.lacking, found.retry) == ({}, ROTATION_SECONDS)
 
 
 async def test_a_certificate_is_of_no_interest_without_a_way_in() -> None:

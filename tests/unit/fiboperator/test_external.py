@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from fiboperator import external
-from fiboperator.evidence import LOOK_AGAIN_SECONDS
+from fiboperator.evidence import LOOK_AGAIN_SECONDS, ROTATION_SECONDS
 from fiboperator.names import Component
+from fiboperator.spec import parse
+from tests.pipelines import fibpipeline
 from tests.unit.fiboperator.world import World
 
 EXTERNAL = {"postgresql": {"external": {"secretName": "mine"}}}
@@ -145,3 +147,26 @@ async def test_what_has_nothing_to_do_with_the_switch_is_pruned_at_once() -> Non
 )
 def test_uris_that_the_app_takes_have_no_flaw(component: Component, uri: str) -> None:
     assert external.flaw(component, {"data": {"uri": base64.b64encode(uri.encode()).decode()}}) == ""
+
+
+async def test_a_rotated_password_replaces_the_pods_that_read_it_and_no_others() -> None:
+    world = World(EXTERNAL)
+    named(world, uri="postgresql://fib:old@db/fib")
+    assert await world.reconcile() is not None
+    await world.reconcile()
+    assert world.cluster.written == []
+    named(world, uri="postgresql://fib:new@db/fib")
+    assert await world.reconcile() == ROTATION_SECONDS, "nobody tells of the next one"
+    assert [action for action in world.cluster.written if action != "status"] == [
+        "apply Deployment demo-api",
+        "apply Deployment demo-worker",
+    ]
+    await world.reconcile()
+    assert world.cluster.written == []
+
+
+def test_the_mark_of_a_password_tells_nothing_of_it_to_other_pipelines() -> None:
+    secret = {"data": {"uri": base64.b64encode(b"postgresql://fib:x@db/fib").decode()}}
+    one, other = parse(fibpipeline()), parse(fibpipeline(None, uid="another"))
+    assert external.fingerprint(one, secret) == external.fingerprint(one, secret)
+    assert external.fingerprint(one, secret) != external.fingerprint(other, secret)

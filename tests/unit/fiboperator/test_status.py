@@ -155,7 +155,7 @@ def test_an_external_service_is_unknown_until_those_that_log_in_to_it_are_ready(
     database, broker, ready = (condition(found, kind) for kind in ("DatabaseReady", "BrokerReady", "Ready"))
     assert database is not None and broker is not None and ready is not None
     assert (database["status"], database["reason"], broker["status"]) == ("Unknown", "External", "True")
-    assert database["message"].endswith("What it answered: kubectl -n flask-celery logs deployment/demo-api -c migrate")
+    assert database["message"].endswith("What it answered: kubectl -n flask-celery logs deployment/demo-api --all-containers --tail=20")
     assert (ready["status"], ready["message"]) == ("False", "Deployment demo-api: 0 of 2 pods are ready.")
 
 

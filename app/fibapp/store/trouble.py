@@ -1,0 +1,52 @@
+"""What relays say of a broker that takes no messages, kept where every API pod can read it."""
+
+from sqlalchemy import text
+
+from fibapp.broker import Cause, Trouble
+from fibapp.store.engine import Database, unhurried
+
+FRESH_SECONDS = 30
+"""A relay repeats itself while its trouble lasts; what was not repeated for so long is over, or the relay is gone."""
+LASTING_SECONDS = 10
+"""What lasts shorter is a restart."""
+
+NOTE = unhurried(
+    """INSERT INTO broker_trouble (relay, cause, words) VALUES (:relay, :cause, :words)
+    ON CONFLICT (relay) DO UPDATE SET cause = excluded.cause, words = excluded.words, noted_at = now(),
+        since = CASE WHEN broker_trouble.noted_at < now() - :fresh * interval '1 second' THEN now() ELSE broker_trouble.since END"""
+)
+CLEAR = unhurried("DELETE FROM broker_trouble WHERE relay = :relay")
+FORGET = unhurried("DELETE FROM broker_trouble WHERE noted_at < now() - interval '1 hour'")
+LASTING = text(
+    """SELECT cause, words FROM broker_trouble WHERE noted_at > now() - :fresh * interval '1 second'
+    AND since < now() - :lasting * interval '1 second' ORDER BY since, relay LIMIT 1"""
+)
+
+
+class TroubleStore:
+    """The relays' words. Every method may raise StoreAway."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def note(self, relay: str, trouble: Trouble) -> None:
+        """This relay cannot publish; to be repeated while that lasts."""
+        self._execute(NOTE, relay=relay, cause=trouble.cause.value, words=trouble.words, fresh=FRESH_SECONDS)
+
+    def clear(self, relay: str) -> None:
+        """This relay can publish again."""
+        self._execute(CLEAR, relay=relay)
+
+    def forget(self) -> None:
+        """Drop what relays said that are long gone."""
+        self._execute(FORGET)
+
+    def lasting(self) -> Trouble | None:
+        """The trouble that lasts longest, once it is none that passes by itself in seconds; None when all is well."""
+        with self._database.connection() as connection:
+            row = connection.execute(LASTING, {"fresh": FRESH_SECONDS, "lasting": LASTING_SECONDS}).first()
+        return Trouble(Cause(row.cause), row.words) if row else None
+
+    def _execute(self, statement: object, **values: object) -> None:
+        with self._database.connection() as connection:
+            connection.execute(statement, values)  # type: ignore[call-overload]
