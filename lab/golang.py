@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,15 @@ _KUBE_FLAGS = " ".join(
     for name, value in (("gitVersion", f"v{KUBERNETES_VERSION}"), ("gitMajor", "1"), ("gitMinor", KUBERNETES_VERSION.split(".")[1]))
 )
 _PROGRESS_SECONDS = 15.0
+_ORIGINS = ("github.com", "go.etcd.io", "go.opentelemetry.io", "google.golang.org", "k8s.io", "sigs.k8s.io")
+# No debugging information: nobody debugs these programs, and it is an eighth of the compilers' work. Nor are functions inlined, which is
+# another sixth of it, but in Go's own packages, where that counts when the programs run. The last pattern that fits a package holds.
+_COMPILER_FLAGS = (
+    "-gcflags=all=-dwarf=false",
+    *(f"-gcflags={origin}/...=-dwarf=false -l" for origin in _ORIGINS),
+)
+_LAST_COMPILED = "metrics-server"
+"""When this program is there, hardly any package is left to compile."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,9 @@ class Build:
         """`done` is called with a program's name as soon as its binary is in place."""
         self._settings = settings
         self._done = done
-        self._process: subprocess.Popen[str] | None = None
+        self._processes: list[subprocess.Popen[str]] = []
         self._cancelled = False
+        self._only_links = threading.Event()
 
     def run(self) -> list[str]:
         """Build; return the names of the programs that were built. Raises LabError with the compiler's words."""
@@ -109,28 +120,44 @@ class Build:
                 folder.mkdir(parents=True, exist_ok=True)
             with parts.part(self._settings, "Go modules"):
                 gomodule.download(self._settings, (program.package for program in todo), _MOST.tags)
-        for batch in (_MOST, _WITH_C, _PROVISIONER):
-            if programs := [program for program in todo if program.batch == batch]:
-                self._build(batch, programs)
+        batches = {batch: [program for program in todo if program.batch == batch] for batch in (_MOST, _WITH_C, _PROVISIONER)}
+        with ThreadPoolExecutor(1) as pool:
+            small = pool.submit(self._build_small, {batch: programs for batch, programs in batches.items() if batch != _MOST})
+            try:
+                self._build(_MOST, batches[_MOST])
+            except BaseException:
+                self._cancelled = True
+                raise
+            finally:
+                self._only_links.set()
+            small.result()
         _link_kube_names(self._settings)
         return [program.name for program in todo]
+
+    def _build_small(self, batches: Mapping[Batch, Sequence[Program]]) -> None:
+        """Build the small batches while the linker works, which leaves a core free; before that they would compile the same packages."""
+        self._only_links.wait()
+        for batch, programs in batches.items():
+            self._build(batch, programs)
 
     def cancel(self) -> None:
         """End the compiler; `run` then raises. What is compiled so far stays in Go's cache."""
         self._cancelled = True
-        if self._process:
-            self._process.terminate()
+        for process in self._processes:
+            process.terminate()
 
     def _build(self, batch: Batch, programs: Sequence[Program]) -> None:
+        if not programs:
+            return
         settings = self._settings
-        fresh = settings.home / "bin-new"
+        fresh = settings.home / "bin-new" / batch.name
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
+        fresh.mkdir(parents=True)
         module = gomodule.workspace(settings) / "go.mod"
         line = [
             *("nice", "go", "build", "-v", f"-modfile={module}", "-trimpath", "-pgo=off", "-tags", batch.tags),
-            # No debugging information: nobody debugs these programs, and it is an eighth of the compilers' work.
-            *("-gcflags=all=-dwarf=false", "-ldflags", f"-s -w {_KUBE_FLAGS}"),
+            *_COMPILER_FLAGS,
+            *("-ldflags", f"-s -w {_KUBE_FLAGS}"),
             *("-o", f"{fresh}/", *(program.package for program in programs)),
         ]
         # Binaries are linked there; on the same file system they appear in `fresh` by a rename, whole.
@@ -139,7 +166,7 @@ class Build:
         say(f"go build {', '.join(self._with_last_time(program) for program in programs)} ...")
         if self._cancelled:
             raise LabError("the build was stopped")
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             line,
             cwd=gomodule.MODULE,
             env={**os.environ, **environment},
@@ -148,7 +175,8 @@ class Build:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        output = _Output(self._process, settings.home / "build-logs" / f"go-{batch.name}.log", line)
+        self._processes.append(process)
+        output = _Output(process, settings.home / "build-logs" / f"go-{batch.name}.log", line)
         said = time.monotonic()
         running = True
         while running:
@@ -158,7 +186,7 @@ class Build:
             if running and waiting and time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
                 say(f"go build: {output.packages} packages compiled, now {output.last}; next is {next(iter(waiting.values())).name}")
-        if code := self._process.returncode:
+        if code := process.returncode:
             raise LabError(f"`{' '.join(line)[:200]}` failed with code {code}:\n{output.tail()}\n(all of it: {output.log})")
 
     def _with_last_time(self, program: Program) -> str:
@@ -169,6 +197,8 @@ class Build:
         # A running program's file cannot be written, only replaced.
         file.rename(self._settings.bin / program.name)
         (self._settings.home / "bin-keys" / program.name).write_text(program_key(program))
+        if program.name == _LAST_COMPILED:
+            self._only_links.set()
         if program.name == "kube":
             _link_kube_names(self._settings)
         ended = time.time()

@@ -22,7 +22,11 @@ MODULE = LAB / "go/programs"
 STAND_INS = LAB / "go/stand-ins"
 TRIMMED = {"traefik": "github.com/traefik/traefik/v3", "lego": "github.com/go-acme/lego/v4"}
 """Modules that are compiled from a trimmed copy, by the folder of their stand-ins."""
-REPLACED = {"go-redis": "github.com/redis/go-redis/v9", "influxdb-client": "github.com/influxdata/influxdb-client-go/v2"}
+REPLACED = {
+    "brotli": "github.com/andybalholm/brotli",
+    "go-redis": "github.com/redis/go-redis/v9",
+    "influxdb-client": "github.com/influxdata/influxdb-client-go/v2",
+}
 """Modules of which nothing is compiled, by the folder that stands in for them."""
 
 
