@@ -56,16 +56,81 @@ def test_an_external_broker_and_store_and_back(operator: OperatorProcess, namesp
 
     eventually(pruned, "their children to be pruned, all but the credentials", seconds=60)
     eventually(lambda: namespace.condition("DatabaseReady").get("reason") == "External", "the status to say so")
-    if policy == "Retain":
-        assert claims(namespace) == volumes
-    else:
-        eventually(lambda: claims(namespace) == {}, "the volumes to go with what used them")
+    assert claims(namespace) == volumes, "they go with the FibPipeline and with nothing else"
     namespace.apply(spec)
     eventually(lambda: masked(namespace.children()) == clean, "the children to come back as they were")
     assert namespace.passwords() == passwords
     settled(namespace)
-    if policy == "Retain":
-        assert claims(namespace) == volumes
+    assert claims(namespace) == volumes
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+def test_volumes_and_credentials_go_with_the_pipeline_as_its_policy_says_and_with_no_statefulset(
+    operator: OperatorProcess, namespace: Namespace, policy: str
+) -> None:
+    volumes = with_volumes(namespace, {"deletionPolicy": policy})
+    passwords = namespace.passwords()
+    uid = namespace.pipeline()["metadata"]["uid"]
+
+    def owners() -> set[str]:
+        items = json.loads(namespace.kubectl("get", "pvc", "-o", "json"))["items"]
+        return {owner["uid"] for item in items for owner in item["metadata"].get("ownerReferences", [])}
+
+    eventually(lambda: owners() == ({uid} if policy == "Delete" else set()), "the volumes to have their owner")
+    before = namespace.children()["StatefulSet/demo-postgresql"]["metadata"]["uid"]
+    namespace.kubectl("delete", "statefulset", "demo-postgresql")
+
+    def is_made_again() -> bool:
+        there = namespace.children().get("StatefulSet/demo-postgresql")
+        return there is not None and bool(there["metadata"]["uid"] != before)
+
+    eventually(is_made_again, "it to be made again")
+    settled(namespace)
+    assert claims(namespace) == volumes
+    namespace.kubectl("delete", "fib", "demo")
+    if policy == "Delete":
+        eventually(lambda: (claims(namespace), namespace.passwords()) == ({}, {}), "both to go with it", seconds=60)
+    else:
+        eventually(lambda: "Deployment/demo-api" not in namespace.children(), "its children to go", seconds=60)
+        assert (claims(namespace), namespace.passwords()) == (volumes, passwords)
+
+
+def test_what_lost_its_owner_is_adopted_as_it_is(operator: OperatorProcess, namespace: Namespace) -> None:
+    volumes = with_volumes(namespace)
+    passwords = namespace.passwords()
+
+    def uids() -> dict[str, str]:
+        return {key: child["metadata"]["uid"] for key, child in namespace.children().items()}
+
+    before, pods = uids(), {pod["metadata"]["uid"] for pod in namespace.pods("api")}
+    namespace.kubectl("delete", "fib", "demo", "--cascade=orphan")
+    namespace.apply()
+    uid = namespace.pipeline()["metadata"]["uid"]
+
+    def is_adopted() -> bool:
+        owners = {key: child["metadata"].get("ownerReferences", []) for key, child in namespace.children().items()}
+        return all([owner["uid"] for owner in of] == [uid] for key, of in owners.items() if not key.startswith("Secret/"))
+
+    eventually(is_adopted, "the children to be the new pipeline's", seconds=60)
+    settled(namespace)
+    assert uids() == before
+    assert {pod["metadata"]["uid"] for pod in namespace.pods("api")} == pods
+    assert (namespace.passwords(), claims(namespace)) == (passwords, volumes)
+    assert namespace.condition().get("reason") not in ("Conflict", "Progressing")
+
+
+def test_a_restored_volume_without_labels_gets_no_new_password(operator: OperatorProcess, namespace: Namespace) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data-demo-postgresql-0"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "20Gi"}}},
+    }
+    namespace.kubectl("create", "--filename=-", stdin=json.dumps(claim))
+    namespace.apply()
+    eventually(lambda: namespace.condition().get("reason") == "SecretNotFound", "the lack to be named")
+    assert "PersistentVolumeClaim data-demo-postgresql-0 holds data" in namespace.condition()["message"]
+    assert namespace.passwords() == {}
 
 
 def names_of_secrets(namespace: Namespace, component: str) -> set[str]:

@@ -1,9 +1,15 @@
-"""What somebody adds to the children, where nothing is missing from them: a real API server decides what an apply takes back."""
+"""What somebody does to the children again and again, or adds to them: a real API server decides what an apply takes back."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
+from lab.audit import Audit, Request
+from lab.bare import BareControlPlane
 from tests.cluster.conftest import Namespace, OperatorProcess, settled
 from tests.waiting import eventually
+
+USER = "system:serviceaccount:fibpipeline-system:fibpipeline-operator"
 
 
 def test_what_is_added_to_selectors_and_policies_is_taken_back(operator: OperatorProcess, namespace: Namespace) -> None:
@@ -41,3 +47,48 @@ def test_a_child_keeps_its_pipeline_whatever_label_it_is_given(operator: Operato
         eventually(mended, f"{key} to be mended again")
     settled(namespace)
     assert namespace.passwords() == passwords
+
+
+def test_at_rest_the_operator_writes_nothing_but_its_lease(
+    operator: OperatorProcess, namespace: Namespace, control_plane: BareControlPlane
+) -> None:
+    namespace.apply()
+    # No kubelet runs the API here; what the operator cannot learn from it is said once.
+    eventually(lambda: namespace.condition("AutoscalingActive").get("reason") == "LoadOutOfReach", "the last that there is to say", 60)
+    settled(namespace)
+    audit = Audit(control_plane.audit_log)
+    mark = audit.mark()
+
+    def written() -> list[Request]:
+        return [request for request in audit.since(mark, USER) if request.writes]
+
+    eventually(lambda: len([request for request in written() if request.resource == "leases"]) >= 2, "two renewals", 60)
+    assert [request for request in written() if request.namespace == namespace.name] == []
+
+
+def test_a_second_writer_is_named_and_no_longer_raced(operator: OperatorProcess, namespace: Namespace) -> None:
+    namespace.apply()
+    settled(namespace)
+    theirs, ended = "#!/bin/sh", Event()
+
+    def undo_repairs() -> None:
+        while not ended.is_set():
+            if namespace.children()["ConfigMap/demo-postgresql"]["data"]["ready.sh"] != theirs:
+                patch = json.dumps({"data": {"ready.sh": theirs}})
+                namespace.kubectl("patch", "configmap", "demo-postgresql", "--type=merge", "--field-manager=rival", "-p", patch)
+
+    with ThreadPoolExecutor(1) as pool:
+        rival = pool.submit(undo_repairs)
+        try:
+            eventually(lambda: namespace.condition().get("reason") == "Contested", "the contest to be named", 60)
+            assert "rival" in namespace.condition()["message"]
+            version = namespace.versions()["ConfigMap/demo-postgresql"]
+            passes = operator.passes()
+            namespace.kubectl("annotate", "fib", "demo", "look=again")
+            eventually(lambda: operator.passes() > passes, "another pass")
+            assert namespace.versions()["ConfigMap/demo-postgresql"] == version, "the next repair waits"
+            namespace.kubectl("delete", "service", "demo-api")
+            eventually(lambda: "Service/demo-api" in namespace.children(), "everything else to be repaired as ever")
+        finally:
+            ended.set()
+        rival.result()

@@ -244,16 +244,18 @@ def test_row_20_not_even_an_empty_foreign_object_is_taken_over(operator: Operato
     assert json.loads(namespace.kubectl("get", kind, "demo-postgresql", "-o", "json")) == before
 
 
-def test_creation_costs_one_request_a_child_and_two_more(operator: OperatorProcess, namespace: Namespace, control_plane: Any) -> None:
+def test_creation_costs_one_request_a_child_and_four_more(operator: OperatorProcess, namespace: Namespace, control_plane: Any) -> None:
     namespace.apply()
     settled(namespace)
     user = "system:serviceaccount:fibpipeline-system:fibpipeline-operator"
     lines = [json.loads(line) for line in control_plane.audit_log.read_text().splitlines()]
     mine = [line for line in lines if line["user"]["username"] == user and line.get("objectRef", {}).get("namespace") == namespace.name]
     first = sorted({(line["verb"], line["objectRef"]["resource"], line["objectRef"].get("subresource", "")) for line in mine})
-    assert {verb for verb, _, _ in first} <= {"create", "patch"}, first
+    reads = [line for line in mine if line["verb"] == "get"]
+    assert sorted(line["objectRef"]["name"] for line in reads) == ["data-demo-postgresql-0", "data-demo-rabbitmq-0"], "restored ones?"
+    assert {verb for verb, _, _ in first} <= {"create", "patch", "get"}, first
     others = [line for line in mine if line["objectRef"].get("subresource")]
-    assert len(mine) - len(others) == len(namespace.children())
+    assert len(mine) - len(others) - len(reads) == len(namespace.children())
     assert [line["objectRef"]["subresource"] for line in others].count("scale") == 1
 
 

@@ -71,6 +71,31 @@ def test_row_49_a_pod_stuck_on_a_bad_image_is_replaced_once_the_image_is_mended(
     all_done_once(pipeline, [path])
 
 
+def test_a_broker_in_alarm_is_named_and_loses_nothing(pipeline: Pipeline) -> None:
+    pipeline.wait_ready()
+    limit = ("exec", "demo-rabbitmq-0", "-c", "rabbitmq", "--", "rabbitmqctl", "set_disk_free_limit")
+    pipeline.kubectl(*limit, "999GB")
+    try:
+        paths = pipeline.submit_batch(3, N)
+        eventually(lambda: pipeline.condition("BrokerReady").get("reason") == "BrokerAlarm", "the alarm to be named", 90, 0.5)
+        assert "RabbitMQ takes no messages: low on disk." in pipeline.condition()["message"]
+        assert pipeline.condition()["status"] == "False"
+    finally:
+        pipeline.kubectl(*limit, "200MB")
+    all_done_once(pipeline, paths)
+    pipeline.wait_ready()
+
+
+def test_a_volume_that_is_being_deleted_is_named_and_the_store_starts_again_without_it(pipeline: Pipeline) -> None:
+    pipeline.wait_ready()
+    pipeline.kubectl("delete", "pvc", "data-demo-postgresql-0", "--wait=false")
+    eventually(lambda: pipeline.condition().get("reason") == "VolumeTerminating", "the warning", 60, 0.5)
+    assert "PersistentVolumeClaim data-demo-postgresql-0 is being deleted" in pipeline.condition("DatabaseReady")["message"]
+    kill("demo-postgresql-0")(pipeline)
+    pipeline.wait_ready()
+    all_done_once(pipeline, [pipeline.submit(N)])
+
+
 def test_row_51_a_worker_out_of_memory(pipeline: Pipeline) -> None:
     pipeline.wait_ready()
     paths = pipeline.submit_batch(JOBS, N)
