@@ -52,6 +52,9 @@ def enter(plan: dict[str, Any]) -> None:
     # The change of user cleared what `unshare --kill-child` had set.
     if libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
+    # What this process ignores the next one would ignore too: SIGPIPE as every Python, SIGINT where tests run in the background of a shell.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
     path = shutil.which(command[0], path=environment["PATH"])
     os.execve(path or command[0], command, environment)  # noqa: S606 - that is its task
 

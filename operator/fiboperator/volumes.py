@@ -65,7 +65,9 @@ async def grow(cluster: Cluster, wanted: Object, live: Mapping[ChildKey, Object]
             if not error.permanent:
                 raise
             return _as_before(wanted, there), refusal(claim, error)
-    if there is not None and not is_leaving(there) and not _same_templates(wanted, there):
+    if there is not None and not is_leaving(there):
+        if _same_templates(wanted, there):
+            return _marked_as_before(wanted, there), None
         await cluster.delete(there, propagation="Orphan")
     return wanted, None
 
@@ -121,7 +123,19 @@ def _as_before(wanted: Object, there: Object | None) -> Object:
 
 
 def _same_templates(wanted: Object, there: Object) -> bool:
-    return stands_in(wanted["spec"]["volumeClaimTemplates"], there["spec"]["volumeClaimTemplates"])
+    """Whether the volumes would be the same. What marks them is no reason to make a StatefulSet again: see `amendments`."""
+    specs, theirs = ([template["spec"] for template in each["spec"]["volumeClaimTemplates"]] for each in (wanted, there))
+    return stands_in(specs, theirs)
+
+
+def _marked_as_before(wanted: Object, there: Object) -> Object:
+    """The wanted StatefulSet with the labels and annotations that an earlier release gave to its volumes: they are immutable there."""
+    pairs = zip(wanted["spec"]["volumeClaimTemplates"], there["spec"]["volumeClaimTemplates"], strict=True)
+    templates = [
+        {**template, "metadata": {key: before["metadata"][key] for key in ("name", "labels", "annotations") if key in before["metadata"]}}
+        for template, before in pairs
+    ]
+    return {**wanted, "spec": {**wanted["spec"], "volumeClaimTemplates": templates}}
 
 
 def _storage(claim: Object) -> str:

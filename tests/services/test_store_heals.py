@@ -59,10 +59,11 @@ class Store(PostgreSQL):
         """The process that is the container's first in a pod, or 0 while there is none."""
         assert self._process is not None
         first = child_of(self._process.pid)
-        # Until it is the pause container's process it mounts the file system, and its children are the commands `mount`.
-        if not first or not Path(f"/proc/{first}/cmdline").read_bytes().startswith(b"sh\0"):
-            return 0
-        return child_of(first) or 0
+        child = child_of(first) if first else None
+        words = command_line(child) if child else []
+        # Before it, there are the commands `mount` that set up the file system, and a copy of the pause container's shell.
+        is_started = words[:1] == ["postgres"] or words[1:2] == [f"{postgresql.SCRIPTS_PATH}/start.sh"]
+        return child if child and is_started else 0
 
     def stop(self, seconds: float = 60) -> None:
         """Send the image's stop signal to the container's process, as the kubelet does."""
@@ -104,6 +105,14 @@ class Store(PostgreSQL):
             cursor.execute("CREATE TABLE IF NOT EXISTS probe (one int); INSERT INTO probe VALUES (1)")
         connection.close()
         return True
+
+
+def command_line(pid: int) -> list[str]:
+    """The command of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
 
 
 @pytest.fixture

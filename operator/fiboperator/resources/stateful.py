@@ -23,7 +23,11 @@ def stateful_set(context: Context, component: Component, template: Object, stora
             "template": template,
             "volumeClaimTemplates": [
                 {
-                    "metadata": {"name": "data", "labels": names.pod_labels(pipeline.name, component)},
+                    "metadata": {
+                        "name": "data",
+                        "labels": names.pod_labels(pipeline.name, component),
+                        "annotations": dict(names.NEVER_PRUNED),
+                    },
                     "spec": {
                         "accessModes": ["ReadWriteOnce"],
                         "resources": {"requests": {"storage": str(storage.size)}},

@@ -195,6 +195,19 @@ async def test_a_volume_that_is_being_deleted_is_not_written() -> None:
     assert world.cluster.written == []
 
 
+async def test_the_statefulset_of_the_release_before_is_not_made_again_for_the_marks_of_its_volume() -> None:
+    world = await with_volume()
+    before = world.cluster.objects["StatefulSet", "demo-postgresql"]
+    del before["spec"]["volumeClaimTemplates"][0]["metadata"]["annotations"]
+    before["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
+    world.watch()
+    await world.reconcile()
+    assert [action for action in world.cluster.written if "StatefulSet" in action] == ["apply StatefulSet demo-postgresql"], "its mark only"
+    assert "annotations" not in world.cluster.objects["StatefulSet", "demo-postgresql"]["spec"]["volumeClaimTemplates"][0]["metadata"]
+    await world.reconcile()
+    assert world.cluster.written == []
+
+
 async def test_a_volume_says_to_gitops_tools_that_it_is_not_theirs() -> None:
     world = await with_volume()
     claim(world).update(annotations={}, resourceVersion=str(next(world.cluster.versions)))
