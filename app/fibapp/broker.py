@@ -1,18 +1,18 @@
-"""What keeps the broker from taking messages, in words that stay the same as long as the cause does. Pure."""
+"""Why the broker takes no messages, in words that do not change while the cause lasts. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Who has to act, so that it ends."""
+    """The kind of error: it decides who has to act."""
 
     AWAY = "away"
-    """Nobody, most often: it does not answer."""
+    """The broker does not answer; most often it restarts."""
     ALARM = "alarm"
-    """It is short of memory or disk, and takes nothing until it has more: https://www.rabbitmq.com/docs/alarms"""
+    """The broker lacks memory or disk and blocks publishers: https://www.rabbitmq.com/docs/alarms"""
     REFUSED = "refused"
-    """It does not admit us, or has a queue of our name that is none of ours."""
+    """The broker refuses the login or virtual host, or holds a queue of the same name with other properties."""
 
 
 @dataclass(frozen=True, slots=True)

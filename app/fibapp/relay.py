@@ -125,7 +125,7 @@ class Relay:
         return len(jobs) == BATCH or missing > 0
 
     def note(self, trouble: Trouble | None) -> None:
-        """Note what keeps the broker from taking messages, for the API to tell; None: it takes them again."""
+        """Record why the broker takes no messages, for the API to report; None: it takes them again."""
         try:
             if trouble is None:
                 self._troubles.clear(self._name)

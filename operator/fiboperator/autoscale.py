@@ -32,7 +32,7 @@ class Busy(BaseModel):
 
 
 class Trouble(BaseModel):
-    """What keeps the broker from taking messages, as the relay has seen it."""
+    """Why the broker takes no messages, as the relay observed it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class Load(BaseModel):
     running_seconds: Seconds
     busy: dict[str, Busy]
     broker: Trouble | None = None
-    """An app of release 0.1 does not tell."""
+    """Release 0.1 of the app does not report it."""
 
     @property
     def jobs(self) -> int:

@@ -1,4 +1,4 @@
-"""Whether the broker takes what it is given, beyond that its pod runs: a pure rule on what the relay has seen."""
+"""Whether the broker takes messages, which a running pod does not prove: a pure rule on what the relay observed."""
 
 from . import names
 from .autoscale import Trouble
@@ -10,9 +10,9 @@ _COMPONENT = Component.RABBITMQ
 
 
 def taking(pipeline: Pipeline, verdict: Verdict, trouble: Trouble | None) -> Verdict:
-    """The verdict on the broker, after what the relay has seen of it.
+    """The verdict on the broker, corrected by what the relay observed.
 
-    That the pipeline's own broker does not answer is no news: its pod tells that, and sooner. Of an external one nothing else tells.
+    An own broker that does not answer is left to the readiness of its pod, which is faster. An external one has no pod here.
     """
     if trouble is None or not (verdict.ready or verdict.reason == "External"):
         return verdict

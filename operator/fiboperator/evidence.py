@@ -56,7 +56,7 @@ class Evidence:
     """Why nothing reaches the pipeline through its Ingress, where the Ingress itself does not tell."""
     unseen: Mapping[str, str] = field(default_factory=dict)
     broker: Trouble | None = None
-    """What keeps the broker from taking messages, where the API tells."""
+    """Why the broker takes no messages, where the API reports it."""
     blind: bool = False
     """Whether some kind of child cannot be watched: then nobody knows how the components are."""
 

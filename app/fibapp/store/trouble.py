@@ -1,4 +1,4 @@
-"""What relays say of a broker that takes no messages, kept where every API pod can read it."""
+"""Why relays cannot publish, stored where every API pod can read it."""
 
 from sqlalchemy import text
 
@@ -6,9 +6,9 @@ from fibapp.broker import Cause, Trouble
 from fibapp.store.engine import Database, unhurried
 
 FRESH_SECONDS = 30
-"""A relay repeats itself while its trouble lasts; what was not repeated for so long is over, or the relay is gone."""
+"""A relay reports an error again while it lasts. One that was not reported for so long is over, or its relay is gone."""
 LASTING_SECONDS = 10
-"""What lasts shorter is a restart."""
+"""A shorter error is that of a restart."""
 
 NOTE = unhurried(
     """INSERT INTO broker_trouble (relay, cause, words) VALUES (:relay, :cause, :words)
@@ -24,25 +24,25 @@ LASTING = text(
 
 
 class TroubleStore:
-    """The relays' words. Every method may raise StoreAway."""
+    """The errors of relays that cannot publish. Every method may raise StoreAway."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def note(self, relay: str, trouble: Trouble) -> None:
-        """This relay cannot publish; to be repeated while that lasts."""
+        """Record that this relay cannot publish. Repeat it while that lasts."""
         self._execute(NOTE, relay=relay, cause=trouble.cause.value, words=trouble.words, fresh=FRESH_SECONDS)
 
     def clear(self, relay: str) -> None:
-        """This relay can publish again."""
+        """Record that this relay can publish again."""
         self._execute(CLEAR, relay=relay)
 
     def forget(self) -> None:
-        """Drop what relays said that are long gone."""
+        """Delete the errors of relays that no longer exist."""
         self._execute(FORGET)
 
     def lasting(self) -> Trouble | None:
-        """The trouble that lasts longest, once it is none that passes by itself in seconds; None when all is well."""
+        """The oldest present error, unless it is younger than a restart takes; None when every relay can publish."""
         with self._database.connection() as connection:
             row = connection.execute(LASTING, {"fresh": FRESH_SECONDS, "lasting": LASTING_SECONDS}).first()
         return Trouble(Cause(row.cause), row.words) if row else None

@@ -1,4 +1,4 @@
-"""What each relay says of a broker that takes no messages."""
+"""The last error of each relay that cannot publish."""
 
 from alembic import op
 
