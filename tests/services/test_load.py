@@ -59,6 +59,7 @@ def test_a_poll_waits_while_nothing_moves_and_wakes_for_the_first_job(pipeline: 
         "running_seconds": 0,
         "oldest_wait_seconds": 0,
         "busy": {},
+        "broker": None,
         "decision": None,
     }
     assert pipeline.load(idle["version"], wait=1) == idle, "the wait ends without news"
