@@ -119,7 +119,7 @@ def _as_before(wanted: Object, there: Object | None) -> Object:
     template = wanted["spec"]["volumeClaimTemplates"][0]
     resources = {"requests": {"storage": size(there)}}
     kept = {**template, "spec": {**template["spec"], "resources": resources}}
-    return {**wanted, "spec": {**wanted["spec"], "volumeClaimTemplates": [kept]}}
+    return _marked_as_before({**wanted, "spec": {**wanted["spec"], "volumeClaimTemplates": [kept]}}, there)
 
 
 def _same_templates(wanted: Object, there: Object) -> bool:

@@ -195,6 +195,20 @@ async def test_a_volume_that_is_being_deleted_is_not_written() -> None:
     assert world.cluster.written == []
 
 
+async def test_where_its_volume_does_not_grow_the_statefulset_of_the_release_before_keeps_its_immutable_marks() -> None:
+    world = await with_volume()
+    before = world.cluster.objects["StatefulSet", "demo-postgresql"]
+    del before["spec"]["volumeClaimTemplates"][0]["metadata"]["annotations"]
+    before["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
+    world.watch()
+    world.cluster.failures["grow"] = FORBIDDEN
+    world.submit({"postgresql": {"storage": {"size": "30Gi"}, "image": "postgres:19"}}, generation=2)
+    await world.reconcile()
+    assert "apply StatefulSet demo-postgresql" in world.cluster.written
+    assert "annotations" not in world.cluster.objects["StatefulSet", "demo-postgresql"]["spec"]["volumeClaimTemplates"][0]["metadata"]
+    assert template_size(world) == "20Gi"
+
+
 async def test_the_statefulset_of_the_release_before_is_not_made_again_for_the_marks_of_its_volume() -> None:
     world = await with_volume()
     before = world.cluster.objects["StatefulSet", "demo-postgresql"]
