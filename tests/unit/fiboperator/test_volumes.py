@@ -195,12 +195,18 @@ async def test_a_volume_that_is_being_deleted_is_not_written() -> None:
     assert world.cluster.written == []
 
 
-async def test_where_its_volume_does_not_grow_the_statefulset_of_the_release_before_keeps_its_immutable_marks() -> None:
+async def made_by_the_release_before() -> World:
+    """A pipeline whose StatefulSet does not annotate its volumes."""
     world = await with_volume()
     before = world.cluster.objects["StatefulSet", "demo-postgresql"]
     del before["spec"]["volumeClaimTemplates"][0]["metadata"]["annotations"]
     before["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
     world.watch()
+    return world
+
+
+async def test_where_its_volume_does_not_grow_the_statefulset_of_the_release_before_keeps_its_immutable_marks() -> None:
+    world = await made_by_the_release_before()
     world.cluster.failures["grow"] = FORBIDDEN
     world.submit({"postgresql": {"storage": {"size": "30Gi"}, "image": "postgres:19"}}, generation=2)
     await world.reconcile()
@@ -210,11 +216,7 @@ async def test_where_its_volume_does_not_grow_the_statefulset_of_the_release_bef
 
 
 async def test_the_statefulset_of_the_release_before_is_not_made_again_for_the_marks_of_its_volume() -> None:
-    world = await with_volume()
-    before = world.cluster.objects["StatefulSet", "demo-postgresql"]
-    del before["spec"]["volumeClaimTemplates"][0]["metadata"]["annotations"]
-    before["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
-    world.watch()
+    world = await made_by_the_release_before()
     await world.reconcile()
     assert [action for action in world.cluster.written if "StatefulSet" in action] == ["apply StatefulSet demo-postgresql"], "its mark only"
     assert "annotations" not in world.cluster.objects["StatefulSet", "demo-postgresql"]["spec"]["volumeClaimTemplates"][0]["metadata"]
