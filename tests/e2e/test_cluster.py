@@ -60,7 +60,7 @@ def test_the_network_lets_through_what_is_needed_and_nothing_else(
 
 def test_load_scales_the_workers_out_and_silence_brings_them_back(pipeline: Pipeline) -> None:
     eventually(lambda: pipeline.condition("AutoscalingActive")["status"] == "True", "the autoscaler to be active", 90)
-    pipeline.submit_batch(150, 32)
+    pipeline.submit_batch(150, 34)  # a minute of work also on a fast machine: less is done before anybody could be added
     eventually(lambda: pipeline.workers() > 3, "more workers", 120, 1)
     eventually(lambda: pipeline.http.get("/api/stats").json()["queued"] == 0, "the queue to drain", 180, 1)
     eventually(lambda: pipeline.workers() == 3, "the workers to go again", 180, 1)
