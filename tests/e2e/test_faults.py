@@ -86,6 +86,25 @@ def test_a_broker_in_alarm_is_named_and_loses_nothing(pipeline: Pipeline) -> Non
     pipeline.wait_ready()
 
 
+def test_a_volume_that_is_being_deleted_is_named_and_the_store_starts_again_without_it(pipeline: Pipeline) -> None:
+    pipeline.wait_ready()
+
+    def claim() -> str:
+        return "".join(
+            each["metadata"]["uid"] for each in pipeline.read("pvc")["items"] if each["metadata"]["name"] == "data-demo-postgresql-0"
+        )
+
+    before = claim()
+    pipeline.kubectl("delete", "pvc", "data-demo-postgresql-0", "--wait=false")
+    eventually(lambda: pipeline.condition().get("reason") == "VolumeTerminating", "the warning", 60, 0.5)
+    assert "PersistentVolumeClaim data-demo-postgresql-0 is being deleted" in pipeline.condition("DatabaseReady")["message"]
+    kill("demo-postgresql-0")(pipeline)
+    eventually(lambda: claim() not in ("", before), "a new volume", 60, 0.5)
+    eventually(lambda: pipeline.http.get("/api/readyz").status_code == 200, "the API to have a schema in it", 120, 0.5)
+    pipeline.wait_ready()
+    all_done_once(pipeline, [pipeline.submit(N)])
+
+
 def test_row_51_a_worker_out_of_memory(pipeline: Pipeline) -> None:
     pipeline.wait_ready()
     paths = pipeline.submit_batch(JOBS, N)
