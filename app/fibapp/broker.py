@@ -7,7 +7,7 @@ from enum import StrEnum
 class Cause(StrEnum):
     """The kind of error: it decides who has to act."""
 
-    AWAY = "away"
+    UNREACHABLE = "unreachable"
     """The broker does not answer; most often it restarts."""
     ALARM = "alarm"
     """The broker lacks memory or disk and blocks publishers: https://www.rabbitmq.com/docs/alarms"""
@@ -16,7 +16,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class BrokerError:
     """Why no message can be published."""
 
     cause: Cause

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from fibapp.broker import Trouble
+from fibapp.broker import BrokerError
 from fibapp.costs import Costs
 from fibapp.jobs import Algorithm
 
@@ -44,7 +44,7 @@ class Load:
     running_seconds: float
     oldest_wait_seconds: float
     busy: dict[str, Busy]
-    broker: Trouble | None = None
+    broker: BrokerError | None = None
     """What keeps the broker from taking messages."""
 
     @property
@@ -86,7 +86,7 @@ class Load:
         }
 
 
-def measure(work: Sequence[Work], costs: Costs, broker: Trouble | None = None) -> Load:
+def measure(work: Sequence[Work], costs: Costs, broker: BrokerError | None = None) -> Load:
     """The load that `work` is; `broker` is what keeps the broker from taking more of it."""
     waiting = [each for each in work if each.worker is None]
     nodes: dict[str, list[Work]] = defaultdict(list)

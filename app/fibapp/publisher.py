@@ -16,7 +16,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound, Prec
 from celery import Celery
 from kombu import Connection
 
-from fibapp.broker import Cause, Trouble
+from fibapp.broker import BrokerError, Cause
 from fibapp.queue import TASK, Topology
 from fibapp.store.outbox import Due
 
@@ -26,19 +26,19 @@ AWAY = (AMQPError, OSError)
 """What py-amqp raises when the broker is gone, frozen or refuses."""
 
 
-class Unpublished(Exception):
-    """The broker does not take what is to be published; `trouble` says why."""
+class PublishError(Exception):
+    """The broker does not take what is to be published; `broker_error` is the cause."""
 
-    def __init__(self, message: str, trouble: Trouble) -> None:
+    def __init__(self, message: str, broker_error: BrokerError) -> None:
         super().__init__(message)
-        self.trouble = trouble
+        self.broker_error = broker_error
 
 
-class BrokerAway(Unpublished):
+class BrokerAway(PublishError):
     """The broker did not take what was published, or not within the time allowed."""
 
 
-class TopologyConflict(Unpublished):
+class TopologyConflict(PublishError):
     """A queue or exchange exists with other arguments than ours; someone has to delete it."""
 
 
@@ -84,10 +84,10 @@ class Publisher:
         except PreconditionFailed as error:
             self.close()
             words = f"RabbitMQ refuses our declaration: {error.reply_text}. Delete that queue or exchange; its jobs are published again"
-            raise TopologyConflict(words, Trouble(Cause.REFUSED, words)) from error
+            raise TopologyConflict(words, BrokerError(Cause.REFUSED, words)) from error
         except AWAY as error:
             self.close()
-            raise BrokerAway(f"cannot connect: {_words(error)}", _trouble(error)) from error
+            raise BrokerAway(f"cannot connect: {_words(error)}", _broker_error(error)) from error
 
     def _hear_alarms(self) -> None:
         """Keep the reason of an alarm, which the broker gives to a connection that publishes: py-amqp drops it.
@@ -140,8 +140,8 @@ class Publisher:
         except AWAY as error:
             self.close()
             words = f"alarm, {self._alarm}" if self._alarm else _words(error)
-            trouble = Trouble(Cause.ALARM, self._alarm) if self._alarm else _trouble(error)
-            raise BrokerAway(f"{len(self._unconfirmed)} of {len(jobs)} messages unconfirmed: {words}", trouble) from error
+            broker_error = BrokerError(Cause.ALARM, self._alarm) if self._alarm else _broker_error(error)
+            raise BrokerAway(f"{len(self._unconfirmed)} of {len(jobs)} messages unconfirmed: {words}", broker_error) from error
         refused = set(self._refused)
         return Outcome([job.id for job in jobs if job.id not in refused], [job.id for job in jobs if job.id in refused])
 
@@ -151,10 +151,10 @@ class Publisher:
             return int(self._topology.queue(self._channel).queue_declare(passive=True).message_count)
         except NotFound as error:
             self.close()
-            raise BrokerAway("the queue is gone", Trouble(Cause.AWAY, "the queue is gone")) from error
+            raise BrokerAway("the queue is gone", BrokerError(Cause.UNREACHABLE, "the queue is gone")) from error
         except AWAY as error:
             self.close()
-            raise BrokerAway(_words(error), _trouble(error)) from error
+            raise BrokerAway(_words(error), _broker_error(error)) from error
 
     def heartbeat(self) -> None:
         """Keep an idle connection alive and notice a dead one. Raises BrokerAway."""
@@ -165,7 +165,7 @@ class Publisher:
                 self._connection.drain_events(timeout=0.001)
         except AWAY as error:
             self.close()
-            raise BrokerAway(_words(error), _trouble(error)) from error
+            raise BrokerAway(_words(error), _broker_error(error)) from error
 
     def _message(self, job: Due) -> Message:
         task = self._app.amqp.as_task_v2(str(job.id), TASK, [job.n], {"algorithm": job.algorithm}, origin=self._origin, ignore_result=True)
@@ -230,6 +230,6 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _trouble(error: BaseException) -> Trouble:
+def _broker_error(error: BaseException) -> BrokerError:
     """What to report of an error. Not for a login that is refused, nor for a virtual host that is not there, is it a matter of time."""
-    return Trouble(Cause.REFUSED if isinstance(error, AccessRefused | NotAllowed) else Cause.AWAY, _words(error))
+    return BrokerError(Cause.REFUSED if isinstance(error, AccessRefused | NotAllowed) else Cause.UNREACHABLE, _words(error))

@@ -11,13 +11,13 @@ from prometheus_client import Counter, Gauge
 from fibapp import httpd
 from fibapp.backoff import Backoff
 from fibapp.bell import Bell
-from fibapp.broker import Cause, Trouble
-from fibapp.publisher import BrokerAway, Publisher, TopologyConflict, Unpublished
+from fibapp.broker import BrokerError, Cause
+from fibapp.publisher import BrokerAway, Publisher, PublishError, TopologyConflict
 from fibapp.queue import Topology, create_celery
 from fibapp.settings import Settings
 from fibapp.store import Database, StoreAway
+from fibapp.store.broker_errors import BrokerErrorStore
 from fibapp.store.outbox import Outbox
-from fibapp.store.trouble import TroubleStore
 from fibapp.store.wakeup import Listener
 
 logger = logging.getLogger(__name__)
@@ -37,11 +37,13 @@ CONNECTED = Gauge("fib_relay_broker_connected", "1 while the relay has a connect
 class Relay:
     """One relay; several may run, they share the work by row locks."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher, listener: Listener, troubles: TroubleStore, *, grace_seconds: float) -> None:
+    def __init__(
+        self, outbox: Outbox, publisher: Publisher, listener: Listener, broker_errors: BrokerErrorStore, *, grace_seconds: float
+    ) -> None:
         """`grace_seconds`: how long a published job may be neither in the queue nor claimed before its message counts as lost."""
         self._outbox = outbox
-        self._troubles = troubles
-        self._trouble: Trouble | None = None
+        self._broker_errors = broker_errors
+        self._last_error: BrokerError | None = None
         self._name = socket.gethostname()
         self._publisher = publisher
         self._listener = listener
@@ -72,10 +74,10 @@ class Relay:
                 backoff.reset()
                 if not more:
                     self._sleep()
-            except (StoreAway, Unpublished) as error:
+            except (StoreAway, PublishError) as error:
                 where = "store" if isinstance(error, StoreAway) else "broker"
-                if isinstance(error, Unpublished):
-                    self.note(error.trouble)
+                if isinstance(error, PublishError):
+                    self.record(error.broker_error)
                 ERRORS.labels(where).inc()
                 wait = backoff.next()
                 logger.log(
@@ -94,8 +96,8 @@ class Relay:
         """Publish one batch of what is due; True when there may be more."""
         if not self._publisher.connected:
             self._publisher.connect()
-            if self._trouble and self._trouble.cause is not Cause.ALARM:  # in an alarm it admits us and takes nothing
-                self.note(None)
+            if self._last_error and self._last_error.cause is not Cause.ALARM:  # in an alarm it admits us and takes nothing
+                self.record(None)
         # Once in a while only: what these find took seconds to become wrong.
         missing = 0
         if time.monotonic() - self._looked >= LOOK_SECONDS:
@@ -111,8 +113,8 @@ class Relay:
             self._outbox.returned([job.id for job in jobs])
             raise
         self._outbox.published(outcome.confirmed)
-        if self._trouble and outcome.confirmed:
-            self.note(None)
+        if self._last_error and outcome.confirmed:
+            self.record(None)
         again = sum(job.publishes > 0 for job in jobs)
         PUBLISHED.labels("again").inc(again)
         PUBLISHED.labels("first").inc(len(jobs) - again)
@@ -120,21 +122,21 @@ class Relay:
             REFUSED.inc(len(outcome.refused))
             self._outbox.returned(outcome.refused)
             self._publisher.close()  # connecting declares the queue again
-            gone = Trouble(Cause.AWAY, "messages had no queue to go to")
+            gone = BrokerError(Cause.UNREACHABLE, "messages had no queue to go to")
             raise BrokerAway(f"{len(outcome.refused)} messages had no queue to go to; declaring it again", gone)
         return len(jobs) == BATCH or missing > 0
 
-    def note(self, trouble: Trouble | None) -> None:
+    def record(self, broker_error: BrokerError | None) -> None:
         """Record why the broker takes no messages, for the API to report; None: it takes them again."""
         try:
-            if trouble is None:
-                self._troubles.clear(self._name)
+            if broker_error is None:
+                self._broker_errors.clear(self._name)
             else:
-                self._troubles.note(self._name, trouble)
+                self._broker_errors.record(self._name, broker_error)
         except StoreAway as error:
             logger.warning("cannot note the state of the broker: %s", error)
         else:
-            self._trouble = trouble
+            self._last_error = broker_error
 
     def _look_for_lost(self) -> int:
         """Compare the broker's queue with the rows: how many stale jobs to publish again, the oldest first.
@@ -163,7 +165,7 @@ class Relay:
         now = time.monotonic()
         if now - self._forgot > 3600:
             self._outbox.forget_keys(KEY_HOURS)
-            self._troubles.forget()
+            self._broker_errors.forget()
             self._forgot = now
         due = self._outbox.next_due()
         # What is overdue and was still not reserved has to wait for the next look, too.
@@ -183,7 +185,7 @@ def run(settings: Settings) -> None:
         outbox,
         Publisher(create_celery(settings), Topology(settings.queue)),
         Listener(database),
-        TroubleStore(database),
+        BrokerErrorStore(database),
         grace_seconds=settings.relay_grace_seconds,
     )
     httpd.serve(settings.listen_host, settings.relay_port, {"/healthz": httpd.health(relay.stuck), "/metrics": httpd.metrics})

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from . import names
 from .resources.objects import Object
@@ -31,14 +31,14 @@ class Busy(BaseModel):
     remaining_seconds: Seconds
 
 
-class Trouble(BaseModel):
+class BrokerError(BaseModel):
     """Why the broker takes no messages, as the relay observed it."""
 
     model_config = ConfigDict(frozen=True)
 
     cause: str
-    """`alarm`, `refused` or `away`; a newer app may know more."""
-    words: Annotated[str, Field(max_length=500)]
+    """`alarm`, `refused` or `unreachable`; a newer app may know more."""
+    words: Annotated[str, AfterValidator(lambda words: words[:500])]
 
 
 class Load(BaseModel):
@@ -52,7 +52,7 @@ class Load(BaseModel):
     seconds: Seconds
     running_seconds: Seconds
     busy: dict[str, Busy]
-    broker: Trouble | None = None
+    broker: BrokerError | None = None
     """Release 0.1 of the app does not report it."""
 
     @property

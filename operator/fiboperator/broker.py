@@ -1,7 +1,7 @@
 """Whether the broker takes messages, which a running pod does not prove: a pure rule on what the relay observed."""
 
 from . import names
-from .autoscale import Trouble
+from .autoscale import BrokerError
 from .health import Verdict
 from .names import Component
 from .spec import Pipeline
@@ -9,22 +9,22 @@ from .spec import Pipeline
 _COMPONENT = Component.RABBITMQ
 
 
-def taking(pipeline: Pipeline, verdict: Verdict, trouble: Trouble | None) -> Verdict:
+def taking(pipeline: Pipeline, verdict: Verdict, error: BrokerError | None) -> Verdict:
     """The verdict on the broker, corrected by what the relay observed.
 
     An own broker that does not answer is left to the readiness of its pod, which is faster. An external one has no pod here.
     """
-    if trouble is None or not (verdict.ready or verdict.reason == "External"):
+    if error is None or not (verdict.ready or verdict.reason == "External"):
         return verdict
     secret = pipeline.spec.rabbitmq.external.secret_name
     who = f"The broker that Secret {secret} names" if secret else "RabbitMQ"
     kept = "Jobs are accepted meanwhile and kept in the database."
-    if trouble.cause == "alarm":
-        return Verdict(False, "BrokerAlarm", f"{who} takes no messages: {trouble.words}. {kept} {_relief(pipeline)}")
-    if trouble.cause == "refused":
-        return Verdict(False, "BrokerRefuses", f"{who} refuses the pipeline: {trouble.words.rstrip('.')}. {kept} {_admission(pipeline)}")
+    if error.cause == "alarm":
+        return Verdict(False, "BrokerAlarm", f"{who} takes no messages: {error.words}. {kept} {_relief(pipeline)}")
+    if error.cause == "refused":
+        return Verdict(False, "BrokerRefuses", f"{who} refuses the pipeline: {error.words.rstrip('.')}. {kept} {_admission(pipeline)}")
     if secret:
-        return Verdict(False, "BrokerUnreachable", f"{who} does not answer: {trouble.words}. {kept}")
+        return Verdict(False, "BrokerUnreachable", f"{who} does not answer: {error.words}. {kept}")
     return verdict
 
 

@@ -156,6 +156,13 @@ class Cluster:
 
     async def apply_status(self, pipeline: Object, status: Object) -> Object:
         """Write the status of exactly this FibPipeline: of a successor under the same name it is refused."""
+        return await self._apply_status(pipeline, status, names.MANAGER, guarded=True)
+
+    async def apply_aside(self, pipeline: Object, status: Object, manager: str) -> Object:
+        """Write a part of the status as somebody else than the operator at work; what `manager` wrote before goes."""
+        return await self._apply_status(pipeline, status, manager, guarded=False)
+
+    async def _apply_status(self, pipeline: Object, status: Object, manager: str, *, guarded: bool) -> Object:
         metadata = pipeline["metadata"]
         identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
         return await self._connection.apply(
@@ -163,20 +170,7 @@ class Cluster:
             names.KIND,
             self._connection.path(names.KIND, metadata["namespace"], metadata["name"]) + "/status",
             {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status},
-            field_manager=names.MANAGER,
-            force_conflicts=True,
-        )
-
-    async def apply_aside(self, pipeline: Object, status: Object, manager: str) -> Object:
-        """Write a part of the status as somebody else than the operator at work; what `manager` wrote before goes."""
-        metadata = pipeline["metadata"]
-        identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
-        return await self._connection.apply(
-            f"write a condition of FibPipeline {metadata['name']}",
-            names.KIND,
-            self._connection.path(names.KIND, metadata["namespace"], metadata["name"]) + "/status",
-            {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status},
-            guarded=False,
+            guarded=guarded,
             field_manager=manager,
             force_conflicts=True,
         )

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from . import external
-from .autoscale import Trouble
+from .autoscale import BrokerError
 from .blocking import Told, unexplained
 from .children import ChildKey
 from .cluster import Cluster
@@ -55,7 +55,7 @@ class Evidence:
     unexposed: Verdict | None = None
     """Why nothing reaches the pipeline through its Ingress, where the Ingress itself does not tell."""
     unseen: Mapping[str, str] = field(default_factory=dict)
-    broker: Trouble | None = None
+    broker: BrokerError | None = None
     """Why the broker takes no messages, where the API reports it."""
     blind: bool = False
     """Whether some kind of child cannot be watched: then nobody knows how the components are."""
@@ -65,13 +65,13 @@ async def look_at_secrets(cluster: Cluster, pipeline: Pipeline) -> Secrets:
     """Look at the Secrets that the spec names. Costs a request for each of them."""
     wanted, uses = named_secrets(pipeline), external.secret_names(pipeline)
     by_secret = {name: [component for component, used in uses.items() if used == name] for name in wanted}
-    seen = await asyncio.gather(*(_see(cluster, pipeline.namespace, name) for name in wanted))
+    answers = await asyncio.gather(*(_read(cluster, pipeline.namespace, name) for name in wanted))
     lacking, unseen, fingerprints = {}, {}, {}
-    for (name, keys), (secret, why) in zip(wanted.items(), seen, strict=True):
-        if isinstance(why, ApiError) and why.permanent:
-            lacking[name] = f"cannot be looked at ({why})"
-        elif why:
-            unseen[name] = str(why)
+    for (name, keys), (secret, failure) in zip(wanted.items(), answers, strict=True):
+        if isinstance(failure, ApiError) and failure.permanent:
+            lacking[name] = f"cannot be looked at ({failure})"
+        elif failure:
+            unseen[name] = str(failure)
         elif lack := _lack(secret, keys, by_secret[name]):
             lacking[name] = lack
         elif secret and by_secret[name]:
@@ -127,8 +127,8 @@ async def _note(cluster: Cluster, child: Object) -> str:
         return ""
 
 
-async def _see(cluster: Cluster, namespace: str, name: str) -> tuple[Object | None, Exception | None]:
-    """A Secret, None when it does not exist; or why nobody knows."""
+async def _read(cluster: Cluster, namespace: str, name: str) -> tuple[Object | None, Exception | None]:
+    """A Secret, None when it does not exist; or why it could not be read."""
     try:
         async with asyncio.timeout(EXPLANATION_SECONDS):
             return await cluster.read("Secret", namespace, name), None

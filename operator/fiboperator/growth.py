@@ -29,7 +29,7 @@ def leaving(claims: Iterable[Object]) -> str:
     pod = name.removeprefix("data-")
     return (
         f"PersistentVolumeClaim {name} is being deleted: its data is lost as soon as pod {pod} stops, and nothing takes that back. "
-        f"Copy the data away, then run kubectl delete pod {pod}: it starts again on a new, empty volume."
+        f"Copy the data away, then run kubectl delete pod {pod}: it restarts with a new, empty volume."
     )
 
 

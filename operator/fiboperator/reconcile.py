@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from . import custody, evidence, external, health, names, rollouts, status, volumes
+from . import credentials, custody, evidence, external, health, names, rollouts, status, volumes
 from .applied import is_applied, stamped
 from .autoscale import Reading
 from .children import Change, Children, PipelineKey, of_component
@@ -26,13 +26,11 @@ from .guards import (
     owner,
     refusal,
     refuse_foreign,
-    refuse_new_key_to_old_data,
-    stored_credentials,
 )
 from .health import Verdict
 from .kinds import APPLIED_KINDS
 from .names import Component
-from .resources import Context, Object, Release, desired, generate, generated_components, missing_keys
+from .resources import Context, Object, Release, desired
 from .scaling import Loads, Scaling
 from .spec import InvalidSpec, Pipeline, parse, scaling_entries
 from .status import Problem
@@ -205,12 +203,12 @@ class Reconciler:
     async def _write_children(self, pipeline: Pipeline, body: Object, reading: Reading, secrets: Secrets) -> Problem | None:
         """Write what differs. Returns why the Ingress was refused: that stops nothing else."""
         live = self._children.of((pipeline.namespace, pipeline.name))
-        credentials = await self._credentials(pipeline, live, is_first=not _status(body))
+        generated = await credentials.of_pipeline(self._cluster, pipeline, live, is_first=not _status(body))
         floor = self._scaling.floor(pipeline, reading, live)
         release = await self._platform_release()
         fingerprints = {component: secrets.fingerprints[name] for component, name in external.secret_names(pipeline).items()}
         taken = self._host_taken(pipeline) is not None
-        context = Context(pipeline, credentials, release, floor, taken, fingerprints, rollouts.cramped(live))
+        context = Context(pipeline, generated, release, floor, taken, fingerprints, rollouts.cramped(live))
         wanted = desired(context)
         unwanted = _unwanted(pipeline, wanted, live)
         kept = external.still_needed(pipeline, wanted, live, unwanted)
@@ -253,38 +251,6 @@ class Reconciler:
             if self._contention.is_due(key, child, how):
                 due.append(child)
         return due
-
-    async def _credentials(self, pipeline: Pipeline, live: Live, *, is_first: bool) -> dict[Component, dict[str, str]]:
-        """The generated credentials: those that exist, and new ones only where there is nothing that they would lock out.
-
-        `is_first`: no pass of this pipeline has ended yet, so that it has made no credentials either.
-        """
-        credentials = {component: stored_credentials(pipeline, component, live) for component in generated_components(pipeline)}
-        incomplete = [component for component, data in credentials.items() if missing_keys(component, data)]
-        await self._look_for_volumes(pipeline, incomplete, live)
-        for component in incomplete:
-            key = ("Secret", names.child_name(pipeline.name, component))
-            if not is_first or key in live or ("PersistentVolumeClaim", names.claim_name(pipeline.name, component)) in live:
-                # A watch may be behind, or somebody changed the label by which it finds the Secret: what is damaged is only ever mended,
-                # and what a volume needs only ever called lost, after a look at the present. What else is missing is posted, which
-                # overwrites nothing.
-                live.pop(key, None)
-                if now := await self._cluster.read(key[0], pipeline.namespace, key[1]):
-                    live[key] = now
-                credentials[component] = stored_credentials(pipeline, component, live)
-        for component, data in credentials.items():
-            refuse_new_key_to_old_data(pipeline, component, data, live)
-        return {component: {**generate(component), **data} for component, data in credentials.items()}
-
-    async def _look_for_volumes(self, pipeline: Pipeline, components: list[Component], live: Live) -> None:
-        """Add the volumes of components without credentials to `live`, those too that carry no label by which a watch shows them.
-
-        A StatefulSet takes a claim by its name, wherever it comes from: restored from a snapshot, cloned, or stripped of its labels.
-        """
-        sought = [("PersistentVolumeClaim", names.claim_name(pipeline.name, each)) for each in components if each in volumes.STATEFUL]
-        hidden = [key for key in sought if key not in live]
-        found = await asyncio.gather(*(self._cluster.read(kind, pipeline.namespace, name) for kind, name in hidden))
-        live.update({key: claim for key, claim in zip(hidden, found, strict=True) if claim is not None})
 
     async def _look_again(self, pipeline: Pipeline, missing: list[Object], unwanted: list[Object], live: Live) -> None:
         """Before anything is made again or deleted: is it really gone, and the pipeline really still as we know it?

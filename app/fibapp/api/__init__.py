@@ -20,10 +20,10 @@ from fibapp.jobs import Bounds
 from fibapp.metrics import REQUESTS, SECONDS
 from fibapp.settings import Settings
 from fibapp.store import Database
+from fibapp.store.broker_errors import BrokerErrorStore
 from fibapp.store.jobs import JobStore
 from fibapp.store.load import LoadStore
 from fibapp.store.outbox import Outbox
-from fibapp.store.trouble import TroubleStore
 from fibapp.store.view import ViewStore
 from fibapp.store.wakeup import Notifier
 
@@ -68,7 +68,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     learner = Learner(loads)
     app.extensions["load"] = LoadRoute(database, loads, learner)
     stats, views = Stats(store, loads, learner), ViewStore(database)
-    overview = Overview(stats, loads, views, TroubleStore(database), learner)
+    overview = Overview(stats, loads, views, BrokerErrorStore(database), learner)
     app.extensions.update(stats=stats, learner=learner, views=views, shared=Shared(), overview=overview)
     app.extensions["intake"] = Intake(store, notifier, bounds, max_batch=settings.max_batch_jobs, max_queued=settings.max_queued_per_client)
     for blueprint in (jobs.blueprint, page.blueprint, forms.blueprint, health.blueprint):

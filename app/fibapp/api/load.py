@@ -4,7 +4,7 @@
 seconds to wait for a material change (0 to 600). Answered is {version, queued, running, seconds, running_seconds, oldest_wait_seconds,
 busy: {pod: {jobs, remaining_seconds}}, broker, decision}, at once when it is news, otherwise after the wait. Seconds are those of one
 worker process; a job whose worker was lost counts as queued; a job's wait begins with its submission. `broker` is null, or {cause, words}:
-what keeps the broker from taking messages, cause being away, alarm or refused. `decision` is the one that is kept here, or
+what keeps the broker from taking messages, cause being unreachable, alarm or refused. `decision` is the one that is kept here, or
 null: by it the operator sees that a push was lost. As long as its question waits, the operator is there and its decision holds.
 
 `PUT /scaling` with {workers, floor, min, max, sentence, at} keeps a decision; 204. API pods hold no token for the API server: what the page
@@ -32,8 +32,8 @@ from fibapp.api.watch import Crowded, HungUp, Watch
 from fibapp.httpd import Answer, Handle, Request
 from fibapp.load import measure
 from fibapp.store import Database, StoreAway
+from fibapp.store.broker_errors import BrokerErrorStore
 from fibapp.store.load import FRESH_SECONDS, Decision, LoadStore
-from fibapp.store.trouble import TroubleStore
 from fibapp.store.wakeup import Listener
 
 logger = logging.getLogger(__name__)
@@ -90,8 +90,8 @@ class LoadRoute:
     def __init__(self, database: Database, store: LoadStore, learner: Learner) -> None:
         self._store = store
         self._learner = learner
-        troubles = TroubleStore(database)
-        self._watch = Watch(lambda: measure(store.work(), learner.costs(), troubles.lasting()), Listener(database))
+        broker_errors = BrokerErrorStore(database)
+        self._watch = Watch(lambda: measure(store.work(), learner.costs(), broker_errors.lasting()), Listener(database))
 
     def handlers(self) -> dict[tuple[str, str], Handle]:
         """What answers which method and path."""

@@ -13,8 +13,8 @@ from fibapp.broker import Cause
 from fibapp.costs import Costs
 from fibapp.load import Load, measure, pod_of
 from fibapp.store import StoreAway
+from fibapp.store.broker_errors import BrokerErrorStore
 from fibapp.store.load import Decision, LoadStore
-from fibapp.store.trouble import TroubleStore
 from fibapp.store.view import Computing, Unpublished, ViewStore
 from fibapp.words import number, plural, span
 
@@ -56,12 +56,12 @@ class Tile:
 class Overview:
     """Looks at the pipeline for all requests of the process."""
 
-    def __init__(self, stats: Stats, loads: LoadStore, views: ViewStore, troubles: TroubleStore, learner: Learner) -> None:
+    def __init__(self, stats: Stats, loads: LoadStore, views: ViewStore, broker_errors: BrokerErrorStore, learner: Learner) -> None:
         self.history = History()
         self._stats = stats
         self._loads = loads
         self._views = views
-        self._troubles = troubles
+        self._broker_errors = broker_errors
         self._learner = learner
         self._lock = Lock()
         self._seen: Seen | None = None
@@ -91,7 +91,7 @@ class Overview:
 
     def _look(self) -> Seen:
         costs, counts, decision = self._learner.costs(), self._stats.counts(), self._stats.decision()
-        load = measure(self._loads.work(), costs, self._troubles.lasting())
+        load = measure(self._loads.work(), costs, self._broker_errors.lasting())
         scale = (decision.workers, decision.min, decision.max) if decision else (None, None, None)
         self.history.add(Point(time.time(), load.queued, load.running, counts["done"], counts["total"], *scale))
         return Seen(counts, load, self._views.computing(), self._views.unpublished(), decision, costs, self.history.rates())
@@ -118,7 +118,7 @@ def _ingest(seen: Seen) -> Tile:
     waiting, late = seen.load.queued, seen.unpublished
     if late.jobs and late.seconds > LATE_SECONDS:
         broker = seen.load.broker
-        # Whatever else it may be names hosts or users, which is for the operator's status and not for the public.
+        # Other errors name hosts or users: they belong into the status, not on a public page.
         why = f" It is in alarm: {broker.words}." if broker and broker.cause is Cause.ALARM else ""
         words = f"{plural(late.jobs, 'job')} not handed over yet: kept in the store, sent once the broker takes messages.{why}"
         return Tile(number(waiting), "waiting", "warn", words)

@@ -6,4 +6,4 @@ A revision may run again on what it made (`IF NOT EXISTS`): where tables were lo
 from pathlib import Path
 
 REVISIONS = sorted(file.name[:4] for file in Path(__file__).parent.glob("versions/0*.py"))
-TABLES = ("jobs", "idempotency_keys", "scaling", "broker_trouble")
+TABLES = ("jobs", "idempotency_keys", "scaling", "broker_errors")

@@ -1,7 +1,7 @@
 """The store: everything that talks to PostgreSQL, and nothing that does not.
 
 `engine` opens connections and bounds their waits; `jobs` is what the API asks, `claims` what a worker asks, `outbox` what the relay asks,
-`trouble` why it cannot publish.
+`broker_errors` why it cannot publish.
 """
 
 from fibapp.store.engine import Database, SchemaMissing, StoreAway

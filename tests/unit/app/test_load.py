@@ -8,7 +8,7 @@ import pytest
 
 from fibapp.api import watch
 from fibapp.api.watch import Crowded, Watch
-from fibapp.broker import Cause, Trouble
+from fibapp.broker import BrokerError, Cause
 from fibapp.costs import OVERHEAD_SECONDS, Coefficient, Costs
 from fibapp.load import Busy, Load, Work, measure, pod_of
 from fibapp.store import StoreAway
@@ -79,8 +79,8 @@ def test_news(now: Load, news: bool) -> None:
 
 
 def test_a_broker_that_takes_no_messages_is_news_and_so_is_its_recovery() -> None:
-    well, alarm = load(), replace(load(), broker=Trouble(Cause.ALARM, "low on disk"))
-    other = replace(load(), broker=Trouble(Cause.ALARM, "low on memory"))
+    well, alarm = load(), replace(load(), broker=BrokerError(Cause.ALARM, "low on disk"))
+    other = replace(load(), broker=BrokerError(Cause.ALARM, "low on memory"))
     assert alarm.is_news(well.version)
     assert well.is_news(alarm.version)
     assert other.is_news(alarm.version)

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from fibapp.backoff import Backoff
-from fibapp.broker import Cause, Trouble
+from fibapp.broker import BrokerError, Cause
 from fibapp.publisher import BrokerAway, Outcome
 from fibapp.relay import Relay
 from fibapp.store.outbox import Due
@@ -56,7 +56,7 @@ class MemoryPublisher:
         self._depth = depth
         self._refused = refused
         self._away = away
-        self.trouble = Trouble(Cause.AWAY, "frozen")
+        self.broker_error = BrokerError(Cause.UNREACHABLE, "frozen")
         self.sent: list[UUID] = []
 
     def connect(self) -> None:
@@ -74,19 +74,19 @@ class MemoryPublisher:
     def publish(self, jobs: Sequence[Due]) -> Outcome:
         if self._away:
             self.connected = False
-            raise BrokerAway("frozen", self.trouble)
+            raise BrokerAway("frozen", self.broker_error)
         self.sent += [job.id for job in jobs]
         return Outcome([job.id for job in jobs if job.id not in self._refused], [job.id for job in jobs if job.id in self._refused])
 
 
-class MemoryTroubles:
+class MemoryBrokerErrors:
     """What the relay noted last of the broker."""
 
     def __init__(self) -> None:
-        self.noted: Trouble | None = None
+        self.noted: BrokerError | None = None
 
-    def note(self, _relay: str, trouble: Trouble) -> None:
-        self.noted = trouble
+    def record(self, _relay: str, error: BrokerError) -> None:
+        self.noted = error
 
     def clear(self, _relay: str) -> None:
         self.noted = None
@@ -96,30 +96,30 @@ def due(publishes: int = 0) -> Due:
     return Due(uuid4(), 5, "recursive", publishes)
 
 
-def relay(outbox: MemoryOutbox, publisher: MemoryPublisher, troubles: MemoryTroubles | None = None) -> Relay:
-    return Relay(outbox, publisher, None, troubles or MemoryTroubles(), grace_seconds=1)  # type: ignore[arg-type]
+def relay(outbox: MemoryOutbox, publisher: MemoryPublisher, errors: MemoryBrokerErrors | None = None) -> Relay:
+    return Relay(outbox, publisher, None, errors or MemoryBrokerErrors(), grace_seconds=1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("cause", "cleared_by_connecting"), [(Cause.AWAY, True), (Cause.REFUSED, True), (Cause.ALARM, False)])
+@pytest.mark.parametrize(("cause", "cleared_by_connecting"), [(Cause.UNREACHABLE, True), (Cause.REFUSED, True), (Cause.ALARM, False)])
 def test_what_keeps_the_broker_from_taking_messages_is_noted_until_it_takes_them(cause: Cause, cleared_by_connecting: bool) -> None:
-    outbox, publisher, troubles = MemoryOutbox([due()]), MemoryPublisher(away=True), MemoryTroubles()
-    publisher.trouble = Trouble(cause, "why")
-    one = relay(outbox, publisher, troubles)
+    outbox, publisher, errors = MemoryOutbox([due()]), MemoryPublisher(away=True), MemoryBrokerErrors()
+    publisher.broker_error = BrokerError(cause, "why")
+    one = relay(outbox, publisher, errors)
     fail_once(one)
-    assert troubles.noted == publisher.trouble
+    assert errors.noted == publisher.broker_error
     publisher._away = False
     one.pass_once()
-    assert (troubles.noted is None) is cleared_by_connecting, "in an alarm the broker admits everybody"
+    assert (errors.noted is None) is cleared_by_connecting, "in an alarm the broker admits everybody"
     outbox.due = [due()]
     one.pass_once()
-    assert troubles.noted is None
+    assert errors.noted is None
 
 
 def fail_once(one: Relay) -> None:
     """A pass as `run` makes it, with a broker that is away."""
     with pytest.raises(BrokerAway) as caught:
         one.pass_once()
-    one.note(caught.value.trouble)
+    one.record(caught.value.broker_error)
 
 
 def test_what_is_confirmed_is_marked() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from fiboperator import broker
-from fiboperator.autoscale import Load, Reading, Trouble
+from fiboperator.autoscale import BrokerError, Load, Reading
 from fiboperator.health import Verdict
 from fiboperator.spec import parse
 from tests.pipelines import fibpipeline
@@ -22,17 +22,17 @@ OUTSIDE = {"rabbitmq": {"external": {"secretName": "mine"}}}
     [
         pytest.param({}, WELL, "alarm", "BrokerAlarm", "RabbitMQ takes no messages: why. Jobs are accepted meanwhile", id="alarm"),
         pytest.param({}, WELL, "refused", "BrokerRefuses", "logs deployment/demo-api -c relay", id="refused"),
-        pytest.param({}, WELL, "away", "Available", "1 of 1", id="away: its pod tells, and sooner"),
+        pytest.param({}, WELL, "unreachable", "Available", "1 of 1", id="unreachable: the readiness of its pod is faster"),
         pytest.param({}, STARTING, "alarm", "Progressing", "0 of 1", id="not even started"),
         pytest.param(OUTSIDE, EXTERNAL, "alarm", "BrokerAlarm", "The broker that Secret mine names takes no messages", id="external alarm"),
         pytest.param(OUTSIDE, DOUBTED, "refused", "BrokerRefuses", "Correct user, password and virtual host in Secret mine", id="login"),
-        pytest.param(OUTSIDE, EXTERNAL, "away", "BrokerUnreachable", "does not answer: why", id="external away"),
-        pytest.param(OUTSIDE, MISSING, "away", "SecretNotFound", "does not exist", id="no Secret"),
+        pytest.param(OUTSIDE, EXTERNAL, "unreachable", "BrokerUnreachable", "does not answer: why", id="external unreachable"),
+        pytest.param(OUTSIDE, MISSING, "unreachable", "SecretNotFound", "does not exist", id="no Secret"),
         pytest.param({}, WELL, "something new", "Available", "1 of 1", id="of a newer app"),
     ],
 )
 def test_what_the_relay_has_seen(spec: dict[str, object], verdict: Verdict, cause: str, reason: str, words: str) -> None:
-    found = broker.taking(parse(fibpipeline(spec)), verdict, Trouble(cause=cause, words="why"))
+    found = broker.taking(parse(fibpipeline(spec)), verdict, BrokerError(cause=cause, words="why"))
     assert found.reason == reason
     assert words in found.message
     assert found.ready is (found.reason == "Available")
@@ -40,6 +40,10 @@ def test_what_the_relay_has_seen(spec: dict[str, object], verdict: Verdict, caus
 
 def test_a_broker_that_takes_messages_is_what_it_was() -> None:
     assert broker.taking(parse(fibpipeline()), WELL, None) == WELL
+
+
+def test_however_much_a_broker_says_the_load_is_understood() -> None:
+    assert len(BrokerError(cause="refused", words="x" * 100_000).words) == 500
 
 
 async def test_an_alarm_reaches_the_status_and_leaves_it_again() -> None:
@@ -51,11 +55,11 @@ async def test_an_alarm_reaches_the_status_and_leaves_it_again() -> None:
     stateful_set["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
     world.watch()
 
-    async def condition_with(trouble: Trouble | None) -> tuple[str, str]:
-        load = Load(version="1", queued=1, running=0, seconds=1, running_seconds=0, busy={}, broker=trouble)
+    async def condition_with(error: BrokerError | None) -> tuple[str, str]:
+        load = Load(version="1", queued=1, running=0, seconds=1, running_seconds=0, busy={}, broker=error)
         world.loads.reading = Reading(load)
         await world.reconcile()
         return world.condition("BrokerReady")["status"], world.condition("BrokerReady")["reason"]
 
-    assert await condition_with(Trouble(cause="alarm", words="low on disk")) == ("False", "BrokerAlarm")
+    assert await condition_with(BrokerError(cause="alarm", words="low on disk")) == ("False", "BrokerAlarm")
     assert await condition_with(None) == ("True", "Available")

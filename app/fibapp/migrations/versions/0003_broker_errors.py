@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 UPGRADE = """
-CREATE TABLE IF NOT EXISTS broker_trouble (
+CREATE TABLE IF NOT EXISTS broker_errors (
     relay text PRIMARY KEY,
     cause text NOT NULL,
     words text NOT NULL,
@@ -26,4 +26,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop it."""
-    op.execute("DROP TABLE broker_trouble")
+    op.execute("DROP TABLE broker_errors")
