@@ -1,6 +1,7 @@
 """Everything the lab is made of, built side by side: Go programs, images, and, as soon as its programs are there, a first start.
 
-The compiler keeps the cores busy, the images wait for the network most of the time, so they share the machine well:
+The compiler keeps the cores busy, the images wait for the network most of the time, so they share the machine well. All but the Go programs
+needs the Debian packages first:
 
     Go programs      kube ... containerd ... traefik ... runc ...
     stand-ins        python, rabbitmq, postgres
@@ -72,29 +73,35 @@ def prepare(settings: Settings, early: Callable[[], None] = lambda: None) -> boo
 def _build(settings: Settings, early: Callable[[], None]) -> bool:
     todo = [program.name for program in golang.missing(settings)]
     gate = Gate(todo)
-    go = golang.Build(settings, gate.opened)
     built: list[str] = []
 
-    def system(key: str) -> None:
-        gate.pass_with(images.binaries(key))
-        built.extend(images.ensure(settings, [key]))
+    with ThreadPoolExecutor(9) as pool:
+        packages = pool.submit(preflight.install_packages)
+        go = golang.Build(settings, gate.opened, packages.result)
 
-    def stand_ins() -> None:
-        built.extend(images.ensure(settings, images.STAND_INS))
+        def system(key: str) -> None:
+            packages.result()
+            gate.pass_with(images.binaries(key))
+            built.extend(images.ensure(settings, [key]))
 
-    def project() -> None:
-        images.ensure(settings, ["python"])
-        built.extend(images.ensure_project(settings))
+        def stand_ins() -> None:
+            packages.result()
+            built.extend(images.ensure(settings, images.STAND_INS))
 
-    def start() -> None:
-        gate.pass_with(["etcd", "kube"])
-        early()
+        def project() -> None:
+            packages.result()
+            images.ensure(settings, ["python"])
+            built.extend(images.ensure_project(settings))
 
-    with ThreadPoolExecutor(8) as pool:
+        def start() -> None:
+            packages.result()
+            gate.pass_with(["etcd", "kube"])
+            early()
+
         compiled = pool.submit(lambda: built.extend(go.run()))
         others = [pool.submit(work) for work in (stand_ins, project)]
         first = [pool.submit(system, key) for key in images.SYSTEM if key != _LAST]
-        running = [compiled, *others, *first, pool.submit(start), pool.submit(system, _LAST)]
+        running = [packages, compiled, *others, *first, pool.submit(start), pool.submit(system, _LAST)]
 
         def fill_store() -> None:
             gate.pass_with(["containerd", "ctr"])

@@ -104,10 +104,11 @@ def missing(settings: Settings) -> list[Program]:
 class Build:
     """Compiles what is missing, batch after batch, and says so as soon as a binary is there."""
 
-    def __init__(self, settings: Settings, done: Callable[[str], None] = lambda name: None) -> None:
-        """`done` is called with a program's name as soon as its binary is in place."""
+    def __init__(self, settings: Settings, done: Callable[[str], None], wait_for_packages: Callable[[], None]) -> None:
+        """`done` is called with a program's name as soon as its binary is in place, `wait_for_packages` before the C compiler is used."""
         self._settings = settings
         self._done = done
+        self._wait_for_packages = wait_for_packages
         self._processes: list[subprocess.Popen[str]] = []
         self._cancelled = False
         self._only_links = threading.Event()
@@ -137,6 +138,7 @@ class Build:
     def _build_small(self, batches: Mapping[Batch, Sequence[Program]]) -> None:
         """Build the small batches while the linker works, which leaves a core free; before that they would compile the same packages."""
         self._only_links.wait()
+        self._wait_for_packages()
         for batch, programs in batches.items():
             self._build(batch, programs)
 

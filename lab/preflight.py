@@ -51,7 +51,7 @@ def go_is_enough(found: str, wanted: str) -> bool:
 
 
 def check() -> None:
-    """Raise a LabError that says what to do unless this machine can run the lab; install Debian packages if need be."""
+    """Raise a LabError that says what to do unless this machine can run the lab, Debian packages aside."""
     if platform.system() != "Linux":
         raise LabError(
             "the lab runs Linux containers on this very machine and so needs Linux; elsewhere use a Linux virtual machine, or kind"
@@ -61,6 +61,10 @@ def check() -> None:
             "the lab makes namespaces, links and mounts and so needs root; run the same command with: sudo --preserve-env=HOME,PATH"
         )
     _check_go()
+
+
+def install_packages() -> None:
+    """Install the Debian packages that are missing. Raises a LabError with the line to type where that is not possible."""
     if missing := missing_packages():
         line = f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(missing)}"
         if not shutil.which("apt-get"):
