@@ -81,7 +81,7 @@ bench-scaling: venv ## measure scaling by the backlog beside other rules on the 
 bench-operator: venv ## measure the operator on a real API server, beside kubectl and usual kopf operators (about 10 minutes)
 	$(LAB) build && $(BIN)/python -m bench.operator
 
-lab-up: $(VENV)/.lab ## a real Kubernetes on this machine, from packages (the first time builds it: about 8 minutes)
+lab-up: $(VENV)/.lab ## a real Kubernetes on this machine, from packages (the first time builds it: about 7 minutes)
 	$(LAB) up
 
 lab-down: $(VENV)/.lab ## stop the lab and leave nothing behind
